@@ -1,0 +1,229 @@
+"""The one settings file. Everything comes from the environment; docs/deploy.md lists every variable.
+
+Nothing here starts a server or opens a connection: type checkers, `manage.py check` and every worker import it.
+"""
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from config import environment as env
+from config.runtime import places
+
+BASE_DIR = env.BASE_DIR
+LOCAL_DIR = env.local_dir()
+
+# --- core ------------------------------------------------------------------------------------------------------------
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.text("SECRET_KEY") or secrets.token_urlsafe(48)  # checks.py complains when it is not set
+SECRET_KEY_IS_SET = bool(env.text("SECRET_KEY"))
+ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+CSRF_TRUSTED_ORIGINS = env.listed("CSRF_TRUSTED_ORIGINS")
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "config.apps.ConfigConfig",
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "idgen",
+    "openplatform",
+    "payments",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "openplatform.middleware.RequestIdMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.csp.ContentSecurityPolicyMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- database ----------------------------------------------------------------------------------------------------------
+# A request must never wait without bound: each statement, each lock and each idle transaction has a limit.
+STATEMENT_TIMEOUT_MS = env.number("STATEMENT_TIMEOUT_MS", 5_000)
+LOCK_TIMEOUT_MS = env.number("LOCK_TIMEOUT_MS", 2_000)
+DATABASE_URL = env.text("DATABASE_URL") or places.database_url(LOCAL_DIR)
+DATABASE_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 3,
+    "application_name": "fenpay",
+    "options": (
+        f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
+        " -c idle_in_transaction_session_timeout=15000 -c synchronous_commit=on"
+    ),
+}
+DATABASES = {
+    "default": env.database(DATABASE_URL, options=DATABASE_OPTIONS)
+    | {"CONN_MAX_AGE": 300, "CONN_HEALTH_CHECKS": True, "ATOMIC_REQUESTS": False}
+}
+
+# --- broker and cache: hurry, never truth --------------------------------------------------------------------------
+BROKER_URL = env.text("BROKER_URL") or env.text("REDIS_URL") or places.broker_url(LOCAL_DIR)
+REDIS_URL = env.text("REDIS_URL") or places.redis_url(LOCAL_DIR)
+REDIS_TIMEOUT_S = env.seconds("REDIS_TIMEOUT_S", 0.1)  # a dead Redis must cost less than a patient caller notices
+
+# --- time and language -----------------------------------------------------------------------------------------------
+USE_TZ = True
+TIME_ZONE = "Asia/Shanghai"
+USE_I18N = True
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
+
+# --- static files and browser security -----------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+HTTPS_ONLY = env.flag("HTTPS_ONLY", default=PUBLIC_BASE_URL.startswith("https://"))
+SECURE_SSL_REDIRECT = False  # the proxy in front does it; the API must never answer a signed POST with a redirect
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+SECURE_HSTS_PRELOAD = False
+SECURE_REFERRER_POLICY = "no-referrer"
+SESSION_COOKIE_SECURE = HTTPS_ONLY
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SECURE = HTTPS_ONLY
+X_FRAME_OPTIONS = "DENY"
+APPEND_SLASH = False
+ADMIN_PATH = env.text("ADMIN_PATH", "console/").lstrip("/")
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 262_144
+TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0)
+
+# --- the open platform -----------------------------------------------------------------------------------------------
+# 32 bytes, base64. Seals private keys and secrets at rest; never stored in the database.
+MASTER_KEY = env.text("MASTER_KEY")
+TIMESTAMP_WINDOW_S = 300
+NONCE_LIFETIME_S = 660  # a timestamp 300 s ahead stays acceptable for 600 s; plus a margin
+API_BODY_BYTES_MAX = 65_536
+NOTIFICATION_TIMEOUT_S = 5.0
+NOTIFICATION_ALLOW_HTTP = env.flag("NOTIFICATION_ALLOW_HTTP", default=False)  # for the demo merchant on this machine
+NOTIFICATION_PRIVATE_HOSTS = env.listed("NOTIFICATION_PRIVATE_HOSTS")  # host:port pairs inside our own network
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "openplatform.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "UNICODE_JSON": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "fenpay open API",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": r"/openapi/v1",
+    "PREPROCESSING_HOOKS": ["openplatform.schema.only_open_api"],
+}
+
+# --- payments ----------------------------------------------------------------------------------------------------------
+ORDER_AMOUNT_MAX_FEN = env.number("ORDER_AMOUNT_MAX_FEN", 1_000_000_000)
+ORDER_LIFETIME = timedelta(minutes=env.number("ORDER_LIFETIME_MINUTES", 120))
+ORDER_LIFETIME_MAX = timedelta(days=7)
+CHANNEL_DEADLINE_S = env.seconds("CHANNEL_DEADLINE_S", 10.0)
+CHANNEL_CONNECT_S = env.seconds("CHANNEL_CONNECT_S", 3.0)
+CHANNEL_RESPONSE_BYTES_MAX = 1_048_576
+CHANNEL_PRIVATE_HOSTS = env.listed("CHANNEL_PRIVATE_HOSTS")  # the sandbox's host:port; production channels are public
+CREATE_WAIT_S = 3.0  # how long `POST /orders` waits for the channel unless the caller says otherwise
+CREATE_WAIT_MAX_S = 10.0
+CREATE_WAITERS_MAX = env.number("CREATE_WAITERS_MAX", 4)  # per web process: a slow channel may not take every thread
+CASHIER_SANDBOX = env.flag("CASHIER_SANDBOX", default=False)
+
+# --- Celery ------------------------------------------------------------------------------------------------------------
+HINTS_ENABLED = True
+TASK_SOFT_LIMIT_S = int(CHANNEL_DEADLINE_S) + 5
+CELERY = {
+    "broker_url": BROKER_URL,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_timeout": 0.5,
+    "broker_transport_options": {
+        # Above the hard limit of every task: a lower value would deliver a running task twice.
+        "visibility_timeout": 60,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_connect_timeout": 0.5,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+    if BROKER_URL.startswith("redis")
+    else {},
+    "task_publish_retry": False,
+    "task_ignore_result": True,
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": False,  # rows are the truth: the sweep runs lost work again, with a count
+    "task_soft_time_limit": TASK_SOFT_LIMIT_S,
+    "task_time_limit": TASK_SOFT_LIMIT_S + 5,
+    "task_default_queue": "default",
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "worker_prefetch_multiplier": 1,
+    "worker_max_tasks_per_child": 1_000,
+    "worker_hijack_root_logger": False,
+    "timezone": "UTC",
+}
+
+# --- tracing and logs --------------------------------------------------------------------------------------------------
+TRACING = env.text("TRACING", "off")  # off | console (stored for the console) | otlp
+TRACING_SAMPLE_RATIO = env.seconds("TRACING_SAMPLE_RATIO", 1.0)
+LOG_FORMAT = env.text("LOG_FORMAT", "json")  # json | text
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"context": {"()": "config.logs.ContextFilter"}},
+    "formatters": {
+        "json": {"()": "config.logs.JsonFormatter"},
+        "text": {"format": "%(levelname)s %(name)s %(message)s [request=%(request_id)s trace=%(trace_id)s]"},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context"]},
+    },
+    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+}
+
+UNFOLD = {
+    "SITE_TITLE": "fenpay",
+    "SITE_HEADER": "fenpay",
+    "SITE_SYMBOL": "payments",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+}
