@@ -1,0 +1,296 @@
+"""One HTTP request to a third party that cannot outlive its deadline.
+
+A timeout of `requests` bounds one wait on one socket, so a peer that drips a byte a second, answers with endless
+headers, redirects or has several dead addresses holds the caller for ever. Here every connect, handshake, send and
+receive first asks how much of the one total budget is left. Also: no redirects, no proxies from the environment, no
+cookies, a cap on the body, and no address inside our own network unless it was named.
+"""
+
+import ipaddress
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import certifi
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+RESOLVER_THREADS = 8  # a thread that waits for a dead name server is left behind until the C library gives up
+READ_CHUNK_BYTES = 65_536
+
+
+class TransportError(Exception):
+    """No usable answer. `reason` is one word for logs and rows; it never holds a URL, a header or a body."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotSent(TransportError):
+    """Certainly no byte of the request left us: the peer cannot have acted on it."""
+
+
+class NoAnswer(TransportError):
+    """Bytes may have left us: the peer may have acted, and only asking it again can tell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """What came back, whole: `body` is the raw bytes, at most the cap that was asked for."""
+
+    status: int
+    headers: CaseInsensitiveDict[str]
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Budget:
+    ends_at: float
+    connect_s: float
+    private_hosts: frozenset[str]
+
+    def left(self) -> float:
+        left = self.ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("deadline")
+        return left
+
+
+_budget: ContextVar[_Budget] = ContextVar("transport_budget")
+
+
+def _time_left() -> float:
+    return _budget.get().left()
+
+
+class _DeadlineSocket(socket.socket):
+    """A socket that sets its timeout to what is left of the budget before each wait."""
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_time_left())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(_time_left())
+        super().sendall(*args, **kwargs)
+
+
+class _DeadlineTLSSocket(ssl.SSLSocket):
+    """The same over TLS, where the handshake waits too."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the standard library's signature
+        self.settimeout(_time_left())
+        super().do_handshake(block)
+
+    def read(self, *args: Any, **kwargs: Any) -> Any:
+        self.settimeout(_time_left())
+        return super().read(*args, **kwargs)
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_time_left())
+        return super().send(*args, **kwargs)
+
+
+def _is_public(address: str) -> bool:
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        # An IPv4 address in IPv6 clothes is judged as what it reaches; `is_global` alone accepts NAT64 loopbacks.
+        if ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        elif ip.sixtofour is not None or ip.teredo is not None or ip in _NAT64:
+            return False
+    return ip.is_global and not ip.is_multicast
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_resolver: ThreadPoolExecutor | None = None
+_resolver_lock = threading.Lock()
+
+
+def _resolver_pool() -> ThreadPoolExecutor:
+    global _resolver  # noqa: PLW0603 - one pool a process
+    with _resolver_lock:
+        if _resolver is None:
+            _resolver = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolver")
+        return _resolver
+
+
+def _resolve(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+    """Addresses of `host`. The C library's own limit is 10 s and more, so the wait is bounded from outside."""
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except OSError:
+        future = _resolver_pool().submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        try:
+            found = future.result(min(_budget.get().connect_s, _time_left()))
+        except FutureTimeoutError as error:
+            future.cancel()
+            raise NotSent("dns_timeout") from error
+        except (OSError, UnicodeError) as error:
+            raise NotSent("dns_failed") from error
+    else:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    """A connected socket to an address that was checked: the name is not looked up a second time."""
+    budget = _budget.get()
+    allowed = f"{host}:{port}" in budget.private_hosts
+    connect_ends_at = time.monotonic() + budget.connect_s
+    reason = "dns_empty"
+    for family, address in _resolve(host.strip("[]"), port):
+        if not allowed and not _is_public(address[0]):
+            reason = "address_refused"
+            continue
+        connection = _DeadlineSocket(family, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(max(0.001, min(connect_ends_at - time.monotonic(), budget.left())))
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            reason = "connect_timeout" if isinstance(error, TimeoutError) else "connect_refused"
+            continue
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+    raise NotSent(reason)
+
+
+class _Connection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connect(self.host, self.port or 80)
+
+
+class _TLSConnection(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connect(self.host, self.port or 443)
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except NotSent:
+            raise
+        except (OSError, HTTPError) as error:
+            # The handshake comes before the first byte of the request.
+            raise NotSent("tls_timeout" if isinstance(error, TimeoutError) else "tls_failed") from error
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        context = ssl.create_default_context(cafile=certifi.where())
+        context.sslsocket_class = _DeadlineTLSSocket
+        self.poolmanager = PoolManager(num_pools=16, maxsize=8, block=False, ssl_context=context)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+
+
+class Session:
+    """Kept-alive connections of one thread of one process."""
+
+    def __init__(self) -> None:
+        self.requests = requests.Session()
+        self.requests.trust_env = False
+        self.requests.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.requests.headers.clear()
+        adapter = _Adapter(max_retries=0)
+        self.requests.mount("https://", adapter)
+        self.requests.mount("http://", adapter)
+
+
+_local = threading.local()
+
+
+def _forget_after_fork() -> None:
+    """A child must share neither its parent's connections nor its threads."""
+    global _local, _resolver, _resolver_lock
+    _local, _resolver, _resolver_lock = threading.local(), None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+def _own_session() -> Session:
+    if not hasattr(_local, "session"):
+        _local.session = Session()
+    session: Session = _local.session
+    return session
+
+
+@contextmanager
+def _spending(budget: _Budget) -> Iterator[None]:
+    token = _budget.set(budget)
+    try:
+        yield
+    finally:
+        _budget.reset(token)
+
+
+def send(  # noqa: PLR0913 - the one place where a request is described
+    *,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes = b"",
+    deadline_s: float,
+    connect_s: float,
+    bytes_max: int,
+    private_hosts: frozenset[str] = frozenset(),
+    session: Session | None = None,
+) -> Reply:
+    """Send one request and return the whole answer within `deadline_s` seconds of now, whatever the peer does.
+
+    `private_hosts` names "host:port" pairs that may resolve to addresses that are not public.
+    Raises NotSent or NoAnswer; ValueError when `url` is not in its normal form (what was signed must be what is sent).
+    """
+    session = session or _own_session()
+    sent_headers = {"Accept-Encoding": "identity", "User-Agent": "fenpay/1", **headers}
+    request = requests.Request(method, url, headers=sent_headers, data=body or None).prepare()
+    if request.url != url:
+        raise ValueError("the URL would be changed on its way out: pass it in its normal form")
+    budget = _Budget(ends_at=time.monotonic() + deadline_s, connect_s=connect_s, private_hosts=private_hosts)
+    with _spending(budget):
+        try:
+            return _exchange(session, request, bytes_max=bytes_max)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise NoAnswer("deadline" if time.monotonic() >= budget.ends_at else "connection_broken") from error
+
+
+def _exchange(session: Session, request: requests.PreparedRequest, *, bytes_max: int) -> Reply:
+    answer = session.requests.send(request, stream=True, allow_redirects=False, timeout=_time_left())
+    whole = False
+    body = bytearray()
+    try:
+        while len(body) <= bytes_max and (chunk := answer.raw.read1(READ_CHUNK_BYTES, decode_content=False)):
+            body += chunk
+        whole = len(body) <= bytes_max
+    finally:
+        if whole:
+            answer.raw.release_conn()
+        else:
+            answer.raw.close()  # never hand a half-read connection to the next request
+    if not whole:
+        raise NoAnswer("body_too_large")
+    return Reply(status=answer.status_code, headers=answer.headers, body=bytes(body))

@@ -1,0 +1,297 @@
+"""A peer may do what it likes: the call ends by its deadline, and says whether the peer can have acted."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from openplatform import transport
+
+Handler = Callable[[socket.socket], None]
+DEADLINE_S = 0.6
+
+
+class Peer:
+    """A server on a free port whose every connection is handled by `handler`."""
+
+    def __init__(self, handler: Handler, *, tls: ssl.SSLContext | None = None) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.host = f"127.0.0.1:{self.port}"
+        self.connections = 0
+        self.handler, self.tls = handler, tls
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            if self.tls is not None:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            self.handler(connection)
+        except OSError:
+            pass
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def peer() -> Iterator[Callable[..., Peer]]:
+    peers: list[Peer] = []
+
+    def make(handler: Handler, **kwargs: object) -> Peer:
+        peers.append(Peer(handler, **kwargs))  # type: ignore[arg-type]
+        return peers[-1]
+
+    yield make
+    for one in peers:
+        one.listener.close()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = connection.recv(65536)
+        if not chunk:
+            return data
+        data += chunk
+    return data
+
+
+def call(host: str, *, scheme: str = "http", deadline_s: float = DEADLINE_S, **kwargs: object) -> transport.Reply:
+    arguments: dict = {
+        "method": "POST", "url": f"{scheme}://{host}/pay", "headers": {}, "body": b"{}", "deadline_s": deadline_s,
+        "connect_s": 0.4, "bytes_max": 1_000_000, "private_hosts": frozenset({host}), "session": transport.Session(),
+    }  # fmt: skip
+    return transport.send(**(arguments | kwargs))
+
+
+def answer_forever(chunk: bytes, pause_s: float, *, first: bytes = b"") -> Handler:
+    def handler(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(first)
+        for _ in range(2_000):
+            connection.sendall(chunk)
+            time.sleep(pause_s)
+
+    return handler
+
+
+def test_a_whole_answer_comes_back_as_raw_bytes(peer):
+    def handler(connection: socket.socket) -> None:
+        while read_request(connection):
+            connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 3\r\nX-A: b\r\n\r\n\xe2\x82\xac")
+
+    server = peer(handler)
+    session = transport.Session()
+    replies = [call(server.host, session=session) for _ in range(3)]
+    assert [reply.body for reply in replies] == [b"\xe2\x82\xac"] * 3
+    assert replies[0].status == 201
+    assert replies[0].headers["x-a"] == "b"
+    assert server.connections == 1, "the connection is kept alive"
+
+
+HANGS: dict[str, Handler] = {
+    "never answers": lambda connection: time.sleep(5),
+    "drips its status line": answer_forever(b"H", 0.05),
+    "drips headers": answer_forever(b"X-A: b\r\n", 0.05, first=b"HTTP/1.1 200 OK\r\n"),
+    "drips its body": answer_forever(b"x", 0.05, first=b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"),
+    "floods 100 Continue": answer_forever(b"HTTP/1.1 100 Continue\r\n\r\n", 0.01),
+}
+
+
+@pytest.mark.parametrize("handler", HANGS.values(), ids=HANGS.keys())
+def test_a_peer_that_hangs_is_left_at_the_deadline_as_perhaps_done(peer, handler):
+    started = time.monotonic()
+    with pytest.raises(transport.NoAnswer) as caught:
+        call(peer(handler).host)
+    assert time.monotonic() - started < DEADLINE_S + 0.2
+    assert caught.value.reason == "deadline"
+
+
+def test_a_body_without_end_stops_at_the_cap(peer):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 900000000\r\n\r\n"
+    with pytest.raises(transport.NoAnswer) as caught:
+        call(peer(answer_forever(b"x" * 65536, 0, first=head)).host, bytes_max=200_000, deadline_s=5)
+    assert caught.value.reason == "body_too_large"
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed(peer):
+    def handler(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 307 Moved\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")
+
+    server = peer(handler)
+    assert call(server.host).status == 307
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason"),
+    [
+        (read_request, "connection_broken"),
+        (
+            lambda c: (read_request(c), c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf"))[1],
+            "connection_broken",
+        ),
+    ],
+    ids=["resets", "sends half a body"],
+)
+def test_a_broken_connection_after_sending_is_perhaps_done(peer, handler, reason):
+    with pytest.raises(transport.NoAnswer) as caught:
+        call(peer(handler).host)
+    assert caught.value.reason == reason
+
+
+def test_a_refused_connection_is_certainly_not_sent():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+    with pytest.raises(transport.NotSent) as caught:
+        call(host)
+    assert caught.value.reason == "connect_refused"
+
+
+def test_a_black_hole_is_certainly_not_sent_and_ends_by_the_connect_limit():
+    """A full backlog drops further handshakes, as a firewall would."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    host = f"127.0.0.1:{listener.getsockname()[1]}"
+    blockers = []
+    for _ in range(4):
+        blocker = socket.socket()
+        blocker.setblocking(False)
+        blocker.connect_ex(("127.0.0.1", listener.getsockname()[1]))
+        blockers.append(blocker)
+    started = time.monotonic()
+    try:
+        with pytest.raises(transport.NotSent) as caught:
+            call(host)
+    finally:
+        for blocker in [*blockers, listener]:
+            blocker.close()
+    assert caught.value.reason == "connect_timeout"
+    assert time.monotonic() - started < 0.4 + 0.2
+
+
+def test_a_silent_name_server_is_left_at_the_connect_limit(monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: time.sleep(2))
+    started = time.monotonic()
+    with pytest.raises(transport.NotSent) as caught:
+        call("channel.example:443", scheme="https")
+    assert caught.value.reason == "dns_timeout"
+    assert time.monotonic() - started < 0.4 + 0.2
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1:9", "10.0.0.1", "169.254.169.254", "[::1]:9", "[::ffff:127.0.0.1]:9", "[64:ff9b::7f00:1]:9",
+        "100.100.100.200", "0.0.0.0:9", "224.0.0.1", "192.168.1.1", "[fe80::1]:9", "[2002:7f00:1::]:9",
+    ],
+)  # fmt: skip
+def test_an_address_inside_our_network_is_refused_unless_named(host):
+    with pytest.raises(transport.NotSent) as caught:
+        call(host, private_hosts=frozenset())
+    assert caught.value.reason == "address_refused"
+
+
+def test_a_name_is_looked_up_once_and_the_checked_address_is_the_one_that_is_used(monkeypatch, peer):
+    """Rebinding: the second answer of a hostile name server must never be asked for."""
+    answers = [[(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))]]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: answers.pop())
+    with pytest.raises(transport.NotSent) as caught:
+        call("rebind.example", private_hosts=frozenset())
+    assert caught.value.reason == "address_refused"
+    assert answers == []
+
+
+def test_proxies_of_the_environment_are_ignored(monkeypatch, peer):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+    def handler(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    assert call(peer(handler).host).status == 200
+
+
+def test_a_url_that_would_be_rewritten_after_signing_is_refused(peer):
+    with pytest.raises(ValueError, match="normal form"):
+        call("127.0.0.1:1", url="http://127.0.0.1:1/a|b")
+
+
+def certificate(directory: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    cert = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    (directory / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    (directory / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
+    return context
+
+
+@pytest.fixture
+def tls(tmp_path, monkeypatch) -> ssl.SSLContext:
+    context = certificate(tmp_path)
+    monkeypatch.setattr("openplatform.transport.certifi.where", lambda: str(tmp_path / "cert.pem"))
+    return context
+
+
+def test_tls_answers_are_read_and_a_drip_over_tls_ends_at_the_deadline(peer, tls):
+    def handler(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    good = peer(handler, tls=tls)
+    host = f"localhost:{good.port}"
+    assert call(host, scheme="https", private_hosts=frozenset({host})).body == b"ok"
+    drip = peer(HANGS["drips its body"], tls=tls)
+    host = f"localhost:{drip.port}"
+    started = time.monotonic()
+    with pytest.raises(transport.NoAnswer):
+        call(host, scheme="https", private_hosts=frozenset({host}))
+    assert time.monotonic() - started < DEADLINE_S + 0.2
+
+
+def test_a_silent_tls_handshake_is_certainly_not_sent(peer, tls):
+    server = peer(lambda connection: time.sleep(3))
+    host = f"localhost:{server.port}"
+    started = time.monotonic()
+    with pytest.raises(transport.NotSent):
+        call(host, scheme="https", private_hosts=frozenset({host}))
+    assert time.monotonic() - started < DEADLINE_S + 0.2
+
+
+def test_a_certificate_of_an_unknown_authority_is_certainly_not_sent(peer, tmp_path):
+    server = peer(lambda connection: time.sleep(1), tls=certificate(tmp_path))
+    host = f"localhost:{server.port}"
+    with pytest.raises(transport.NotSent) as caught:
+        call(host, scheme="https", private_hosts=frozenset({host}))
+    assert caught.value.reason == "tls_failed"
