@@ -1,0 +1,97 @@
+"""Fields that are stricter than the framework's: text is text, a number keeps its literal, nothing is converted kindly."""
+
+import re
+from datetime import datetime
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from rest_framework import serializers
+
+from openplatform import notify_urls
+from openplatform.strictjson import JsonNumber
+from payments.money import AmountError, fen_from_literal
+
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII)
+METADATA_KEYS_MAX, METADATA_KEY_LENGTH_MAX, METADATA_VALUE_LENGTH_MAX = 20, 40, 200
+
+
+class YuanField(serializers.Field[int, Any, str, Any]):
+    """Yuan as a JSON number or a decimal string, read from the literal text; the value is integer fen."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, str):  # JsonNumber is the text of a number
+            raise serializers.ValidationError("AMOUNT_MALFORMED", code="AMOUNT_MALFORMED")
+        try:
+            return fen_from_literal(str(data), max_fen=settings.ORDER_AMOUNT_MAX_FEN)
+        except AmountError as error:
+            raise serializers.ValidationError(error.reason, code=error.reason) from error
+
+
+class TextField(serializers.CharField):
+    """A JSON string, as it is: not trimmed, without control characters."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if type(data) is not str:
+            raise serializers.ValidationError("must be a string", code="invalid")
+        if any(ord(character) < 0x20 or ord(character) == 0x7F for character in data):
+            raise serializers.ValidationError("must not hold control characters", code="invalid")
+        value: str = super().to_internal_value(data)
+        return value
+
+
+class MomentField(serializers.Field[datetime, Any, str, Any]):
+    """RFC 3339 with an offset."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        if type(data) is not str or not _RFC3339.fullmatch(data):
+            raise serializers.ValidationError("must be RFC 3339 with an offset, such as 2026-01-02T10:34:56+08:00")
+        try:
+            return datetime.fromisoformat(data)
+        except ValueError as error:
+            raise serializers.ValidationError("is not a date and time") from error
+
+
+class NotifyUrlField(TextField):
+    """Where we tell the merchant; the rules are the open platform's."""
+
+    def to_internal_value(self, data: Any) -> str:
+        url = super().to_internal_value(data)
+        try:
+            notify_urls.validate(url)
+        except notify_urls.NotifyUrlRefused as error:
+            raise serializers.ValidationError(str(error)) from error
+        return url
+
+
+class ReturnUrlField(TextField):
+    """Where the payer's browser goes afterwards: a plain web address, shown as a link and never followed by us."""
+
+    schemes: ClassVar[frozenset[str]] = frozenset({"https", "http"})
+
+    def to_internal_value(self, data: Any) -> str:
+        url = super().to_internal_value(data)
+        parts = urlsplit(url)
+        if parts.scheme not in self.schemes or not parts.hostname or parts.username or " " in url or "\\" in url:
+            raise serializers.ValidationError("must be an http(s) URL without user information")
+        return url
+
+
+class MetadataField(serializers.Field[dict[str, str], Any, dict[str, str], Any]):
+    """The merchant's own notes: up to 20 pairs of text, given back as they are."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        if type(data) is not dict or len(data) > METADATA_KEYS_MAX:
+            raise serializers.ValidationError(f"must be an object of at most {METADATA_KEYS_MAX} pairs")
+        for key, value in data.items():
+            if not 0 < len(key) <= METADATA_KEY_LENGTH_MAX:
+                raise serializers.ValidationError(f"keys have 1 to {METADATA_KEY_LENGTH_MAX} characters")
+            if type(value) is not str or len(value) > METADATA_VALUE_LENGTH_MAX:
+                raise serializers.ValidationError(f"values are strings of at most {METADATA_VALUE_LENGTH_MAX} characters")
+        return dict(data)
+
+
+__all__ = ["JsonNumber", "MetadataField", "MomentField", "NotifyUrlField", "ReturnUrlField", "TextField", "YuanField"]

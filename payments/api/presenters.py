@@ -1,0 +1,45 @@
+"""How the merchant sees things: ids as strings, money in yuan and in fen, and when to ask again."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from payments import queries
+from payments.models import Order, Refund
+from payments.operations.accounts import open_account
+from payments.operations.notices import moment, order_data, refund_data
+from payments.operations.schedules import resolve_by
+from payments.states import ORDER_OPEN, REFUND_OPEN, OrderStatus, PaymentStatus, RefundStatus
+
+
+def present_order(order: Order, *, now: datetime) -> dict[str, Any]:
+    """An order with what the payer's page needs, signed at `now`, while it can be paid."""
+    payment = queries.visible_payment(order)
+    data = {
+        "app_id": str(order.app_id),
+        **order_data(order),
+        "cashier_url": f"{settings.PUBLIC_BASE_URL}/cashier/{order.cashier_token}",
+        "jsapi": None,
+        "code_url": None,
+        "next_check_at": None,
+        "resolve_by": None,
+        "trace_id": order.trace_id or None,
+    }
+    if payment is None:
+        return data
+    if order.status == OrderStatus.PAYING and payment.status == PaymentStatus.PAYING:
+        page = open_account(payment.account).page_parameters(payment.prepay, now=now)
+        data |= page if "code_url" in page else {"jsapi": page}
+    if OrderStatus(order.status) in ORDER_OPEN:
+        data |= {"next_check_at": moment(payment.next_check_at), "resolve_by": moment(resolve_by(order.expires_at))}
+    return data
+
+
+def present_refund(refund: Refund) -> dict[str, Any]:
+    return {
+        "app_id": str(refund.app_id),
+        **refund_data(refund),
+        "next_check_at": moment(refund.next_check_at) if RefundStatus(refund.status) in REFUND_OPEN else None,
+        "trace_id": refund.trace_id or None,
+    }

@@ -1,0 +1,37 @@
+"""Reads what WeChat Pay tells us: verify over the raw bytes, open the envelope, then look inside.
+
+Source: pay.weixin.qq.com/doc/v3/merchant/4012791861 and 4012081709.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from payments.channels.base import Callback, CallbackRefused, RefundFacts, TradeFacts, TradeState
+from payments.channels.wechatpay import signing
+from payments.channels.wechatpay.client import WechatpayClient
+from payments.channels.wechatpay.reading import UnexpectedAnswer, our_number, refund_facts, trade_facts
+
+READERS = {"transaction": trade_facts, "refund": refund_facts}
+
+
+def read(client: WechatpayClient, *, headers: Mapping[str, str], body: bytes, now: datetime) -> Callback:
+    """The callback, or CallbackRefused when it is not shown to be WeChat Pay's or cannot be read."""
+    try:
+        client.verify(headers=headers, body=body, now=now)
+        envelope = json.loads(body)
+        resource = envelope["resource"]
+        plain = json.loads(signing.open_resource(resource, api_key=client.config.secrets["apiv3_key"]))
+        callback_id, event_type = str(envelope["id"]), str(envelope["event_type"])
+        reader = READERS[resource["original_type"]]
+    except signing.NotAuthentic as error:
+        raise CallbackRefused(str(error)) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CallbackRefused("not in the expected form") from error
+    try:
+        facts: TradeFacts | RefundFacts = reader(plain, settings=client.settings)
+    except UnexpectedAnswer as error:
+        # Signed by the channel and yet not ours to act on: a person must see it.
+        facts = TradeFacts(state=TradeState.NOT_PAID, payment_no=our_number(plain.get("out_trade_no")))
+        return Callback(callback_id=callback_id, event_type=event_type, facts=facts, mismatch=str(error))
+    return Callback(callback_id=callback_id, event_type=event_type, facts=facts)

@@ -1,0 +1,50 @@
+"""What WeChat Pay's error codes mean for each operation, as data.
+
+Source: pay.weixin.qq.com/doc/v3/merchant/4012791858 and the pages of the other operations. Never branch on a message.
+Only a code that is named here ends anything; every other answer is unknown and is asked about again.
+"""
+
+from enum import Enum, auto
+
+
+class Reaction(Enum):
+    REJECTED = auto()  # not executed and never will be
+    NOT_FOUND = auto()  # they do not know the number (yet: a request of ours may still be on its way)
+    UNKNOWN = auto()
+
+
+_MALFORMED = ("PARAM_ERROR", "INVALID_REQUEST", "APPID_MCHID_NOT_MATCH", "MCH_NOT_EXISTS")
+_R = dict.fromkeys
+
+CREATE = {
+    **_R((*_MALFORMED, "SIGN_ERROR", "NO_AUTH", "RULE_LIMIT", "TRADE_ERROR", "OPENID_MISMATCH"), Reaction.REJECTED),
+    "ORDER_CLOSED": Reaction.REJECTED,
+}
+QUERY = {"ORDER_NOT_EXIST": Reaction.NOT_FOUND}
+CLOSE = {"ORDER_NOT_EXIST": Reaction.NOT_FOUND}
+# A refund stays open on configuration trouble and on an empty account: the same number is sent again later.
+REFUND = _R(
+    (*_MALFORMED, "ORDER_NOT_EXIST", "RESOURCE_NOT_EXISTS", "ACCOUNT_ERROR", "USER_ACCOUNT_ABNORMAL", "TRADE_ERROR"),
+    Reaction.REJECTED,
+)
+QUERY_REFUND = {"RESOURCE_NOT_EXISTS": Reaction.NOT_FOUND}
+
+# Older spellings of the same codes.
+_SPELLINGS = {
+    "RATELIMIT_EXCEEDED": "FREQUENCY_LIMITED",
+    "FREQUENCY_LIMIT_EXCEED": "FREQUENCY_LIMITED",
+}
+_KNOWN = {
+    code.replace("_", ""): code
+    for table in (CREATE, QUERY, CLOSE, REFUND, QUERY_REFUND)
+    for code in table
+} | {
+    code.replace("_", ""): code
+    for code in ("SYSTEM_ERROR", "BANK_ERROR", "NOT_ENOUGH", "USER_PAYING", "FREQUENCY_LIMITED", "OUT_TRADE_NO_USED")
+}  # fmt: skip
+
+
+def normal_code(code: str) -> str:
+    """`ORDERNOTEXIST` and `ORDER_NOT_EXIST` are one code; an unknown one comes back as it is."""
+    code = _SPELLINGS.get(code, code)
+    return _KNOWN.get(code.replace("_", ""), code)

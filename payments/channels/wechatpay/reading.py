@@ -1,0 +1,98 @@
+"""Reads WeChat Pay's trade and refund objects, from answers and from callbacks alike."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from payments.channels.base import RefundFacts, RefundState, TradeFacts, TradeState
+
+NUMBER_LENGTH_MAX = 19
+
+TRADE_STATES = {
+    "SUCCESS": TradeState.PAID,
+    "REFUND": TradeState.PAID,  # after any refund, also a partial one: our own refunds say how much went back
+    "NOTPAY": TradeState.NOT_PAID,
+    "USERPAYING": TradeState.NOT_PAID,
+    "ACCEPT": TradeState.NOT_PAID,
+    "PAYERROR": TradeState.NOT_PAID,
+    "CLOSED": TradeState.CLOSED,
+    "REVOKED": TradeState.CLOSED,
+}
+REFUND_STATES = {
+    "PROCESSING": RefundState.PROCESSING,
+    "SUCCESS": RefundState.SUCCEEDED,
+    "CLOSED": RefundState.NOT_DONE,
+    "ABNORMAL": RefundState.ABNORMAL,
+}
+
+
+class UnexpectedAnswer(Exception):
+    """Signed by the channel, but not in a shape that we can act on. The text names the field."""
+
+
+def trade_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> TradeFacts:
+    """A trade object. Raises UnexpectedAnswer for another account's, or when a paid one lacks its money fields."""
+    for name in ("appid", "mchid"):
+        if fields.get(name) != settings[name]:
+            raise UnexpectedAnswer(f"other {name}")
+    state = TRADE_STATES.get(str(fields.get("trade_state")))
+    if state is None:
+        raise UnexpectedAnswer("unknown trade_state")
+    if state is not TradeState.PAID:
+        return TradeFacts(state=state, payment_no=our_number(fields.get("out_trade_no")))
+    amount = fields.get("amount") or {}
+    return TradeFacts(
+        state=state,
+        payment_no=our_number(fields.get("out_trade_no")),
+        channel_trade_no=_text(fields, "transaction_id"),
+        amount_fen=_fen(amount, "total"),
+        currency=str(amount.get("currency", "CNY")),
+        paid_at=_time(fields, "success_time"),
+    )
+
+
+def refund_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> RefundFacts:
+    """A refund object: `status` in answers, `refund_status` in callbacks. Raises UnexpectedAnswer."""
+    if fields.get("mchid", settings["mchid"]) != settings["mchid"]:  # only callbacks name it
+        raise UnexpectedAnswer("other mchid")
+    state = REFUND_STATES.get(str(fields.get("refund_status", fields.get("status"))))
+    if state is None:
+        raise UnexpectedAnswer("unknown refund status")
+    return RefundFacts(
+        state=state,
+        refund_no=our_number(fields.get("out_refund_no")),
+        payment_no=our_number(fields.get("out_trade_no")),
+        channel_refund_no=_text(fields, "refund_id"),
+        amount_fen=_fen(fields.get("amount") or {}, "refund"),
+        succeeded_at=_time(fields, "success_time") if state is RefundState.SUCCEEDED else None,
+    )
+
+
+def our_number(value: object) -> int:
+    """A number that we gave out, or 0 for a text that cannot be one."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= NUMBER_LENGTH_MAX else 0
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value:
+        raise UnexpectedAnswer(f"no {name}")
+    return value
+
+
+def _fen(amount: Mapping[str, Any], name: str) -> int:
+    value = amount.get(name)
+    if type(value) is not int:
+        raise UnexpectedAnswer(f"no amount.{name}")
+    return value
+
+
+def _time(fields: Mapping[str, Any], name: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(_text(fields, name))
+    except ValueError as error:
+        raise UnexpectedAnswer(f"bad {name}") from error
+    if moment.tzinfo is None:
+        raise UnexpectedAnswer(f"{name} without an offset")
+    return moment

@@ -1,0 +1,70 @@
+"""A merchant's account at a channel: whom the channel knows, and the keys that prove it."""
+
+import json
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from idgen.fields import SnowflakeField
+from openplatform.models import Merchant
+from openplatform.sealing import seal, unseal
+
+
+class ChannelAccount(models.Model):
+    """`settings` is public (numbers, public keys, hosts); the secrets are sealed with the row's key as context."""
+
+    id = SnowflakeField(primary_key=True)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, verbose_name=_("merchant"))
+    channel = models.CharField(_("channel"), max_length=20)
+    name = models.CharField(_("name"), max_length=64)
+    settings = models.JSONField(_("settings"))
+    secrets_sealed = models.BinaryField(editable=False)
+    is_sandbox = models.BooleanField(_("sandbox"), default=False)
+    is_active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("channel account")
+        verbose_name_plural = _("channel accounts")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant", "channel"],
+                condition=models.Q(is_active=True),
+                name="channel_account_one_active_per_merchant_and_channel",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def register(
+        cls,
+        *,
+        merchant: Merchant,
+        channel: str,
+        name: str,
+        settings: dict[str, Any],
+        secrets: dict[str, str],
+        is_sandbox: bool = False,
+    ) -> "ChannelAccount":
+        """Write down an account; its secrets are sealed before they reach the database."""
+        account = cls(merchant=merchant, channel=channel, name=name, settings=settings, is_sandbox=is_sandbox)
+        account.secrets_sealed = seal(json.dumps(secrets).encode(), aad=account._aad())
+        account.save(force_insert=True)
+        return account
+
+    def replace_settings(self, *, settings: dict[str, Any], secrets: dict[str, str]) -> None:
+        """New keys or hosts for the same account."""
+        self.settings = settings
+        self.secrets_sealed = seal(json.dumps(secrets).encode(), aad=self._aad())
+        self.save(update_fields=["settings", "secrets_sealed"])
+
+    def secrets(self) -> dict[str, str]:
+        """The private key and the other secrets, opened. Never log them, never put them into a task."""
+        opened: dict[str, str] = json.loads(unseal(bytes(self.secrets_sealed), aad=self._aad()))
+        return opened
+
+    def _aad(self) -> str:
+        return f"payments_channelaccount:secrets:{self.pk}"

@@ -1,0 +1,150 @@
+"""A payment: one try to fulfil an order on one channel. Its number is what the channel knows us by."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import models
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
+
+from idgen.fields import SnowflakeField
+from openplatform.tracing import current_traceparent, trace_id_of
+from payments.models.account import ChannelAccount
+from payments.models.base import status_check, status_field
+from payments.models.event import StateEvent
+from payments.models.order import Order
+from payments.states import PAYMENT_OPEN, OrderEvent, PaymentStatus, next_payment_status
+
+IN_OPEN = [status.value for status in PAYMENT_OPEN]
+
+
+class Payment(models.Model):
+    """One try. `next_check_at` is what the sweep looks for; an open payment without it cannot exist."""
+
+    payment_no = SnowflakeField(_("payment no."), primary_key=True)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments", verbose_name=_("order"))
+    account = models.ForeignKey(ChannelAccount, on_delete=models.PROTECT, verbose_name=_("channel account"))
+    channel = models.CharField(_("channel"), max_length=20)
+    method = models.CharField(_("method"), max_length=10)
+    amount_fen = models.BigIntegerField(_("amount (fen)"))
+    payer_id = models.CharField(_("payer"), max_length=128, blank=True)
+    status = status_field(PaymentStatus, verbose_name=_("status"))
+    channel_trade_no = models.CharField(_("channel's number"), max_length=64, null=True)
+    # What the payer's page needs: {"prepay_id": …} or {"code_url": …}, and until when the channel honours it.
+    prepay = models.JSONField(_("prepay"), default=dict)
+    prepay_expires_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(_("first sent at"), null=True)
+    asked_count = models.PositiveIntegerField(_("times asked"), default=0)
+    checks_count = models.PositiveIntegerField(_("checks since the last move"), default=0)
+    next_check_at = models.DateTimeField(_("next check at"), null=True)
+    lease_until = models.DateTimeField(null=True)
+    hinted_at = models.DateTimeField(null=True)  # when a sweep last woke a worker for this row
+    last_answer = models.CharField(_("last answer"), max_length=120, blank=True)
+    traceparent = models.CharField(max_length=55, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"))
+    paid_at = models.DateTimeField(_("paid at"), null=True)
+
+    class Meta:
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        constraints = [
+            status_check(PaymentStatus, name="payment_status_known"),
+            models.CheckConstraint(condition=models.Q(amount_fen__gt=0), name="payment_amount_positive"),
+            models.UniqueConstraint(fields=["account", "channel_trade_no"], name="payment_channel_trade_no_unique"),
+            models.UniqueConstraint(
+                fields=["order"], condition=models.Q(status__in=IN_OPEN), name="payment_one_open_per_order"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status__in=IN_OPEN) | models.Q(next_check_at__isnull=False),
+                name="payment_open_is_scheduled",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_check_at"], condition=models.Q(next_check_at__isnull=False), name="payment_due"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.payment_no)
+
+    @classmethod
+    def start(cls, *, order: Order, account: ChannelAccount, payer_id: str, now: datetime) -> "Payment":
+        """Begin a try: due at once, so that the sweep finds it even if nobody else remembers."""
+        return cls.objects.create(
+            order=order, account=account, channel=order.channel, method=order.method, amount_fen=order.amount_fen,
+            payer_id=payer_id, status=PaymentStatus.SUBMITTING, next_check_at=now, created_at=now,
+            traceparent=current_traceparent(),
+        )  # fmt: skip
+
+    @classmethod
+    def lock(cls, payment_no: int) -> "Payment":
+        """The row, held until the transaction ends. Lock its order first."""
+        return cls.objects.select_for_update(of=("self",)).select_related("account").get(pk=payment_no)
+
+    @classmethod
+    def claim(cls, payment_no: int, *, now: datetime, lease: timedelta) -> "Payment | None":
+        """Take the right to ask the channel, or None when it is not due, not open, or somebody else is at it.
+
+        The lease is a statement of its own: if the process dies, the sweep takes over when it has run out.
+        """
+        claimed = (
+            cls.objects.filter(pk=payment_no, status__in=IN_OPEN, next_check_at__lte=now)
+            .filter(models.Q(lease_until__isnull=True) | models.Q(lease_until__lte=now))
+            .update(
+                lease_until=now + lease,
+                asked_count=models.F("asked_count") + 1,
+                sent_at=Coalesce("sent_at", models.Value(now)),
+            )
+        )
+        if not claimed:
+            return None
+        return cls.objects.select_related("account", "order").get(pk=payment_no)
+
+    @property
+    def was_sent_before(self) -> bool:
+        """Whether an earlier worker may have reached the channel: its answer, if any, was lost."""
+        return self.asked_count > 1
+
+    @property
+    def is_open(self) -> bool:
+        return PaymentStatus(self.status) in PAYMENT_OPEN
+
+    def move(self, event: OrderEvent, *, now: datetime, next_check_at: datetime | None, because: str = "") -> None:
+        """Take `event` by the table of payments.states and leave its row. Raises InvalidMove."""
+        before, self.status = self.status, next_payment_status(PaymentStatus(self.status), event)
+        self.checks_count = 0
+        self.next_check_at = next_check_at if self.is_open else None
+        self.save()
+        StateEvent.objects.create(
+            subject=StateEvent.Subject.PAYMENT, order_id=self.order_id, payment=self, event=event, from_status=before,
+            to_status=self.status, because=because[:200], trace_id=trace_id_of(current_traceparent()), created_at=now,
+        )  # fmt: skip
+
+    def check_again(self, *, at: datetime, answer: str) -> None:
+        """No move: ask once more at `at`."""
+        self.checks_count += 1
+        self.next_check_at = at
+        self.last_answer = answer[:120]
+        self.save(update_fields=["checks_count", "next_check_at", "last_answer"])
+
+    def hurry(self, *, now: datetime) -> None:
+        """Let the next worker or sweep ask at once; a lease that is running is respected."""
+        self.next_check_at = now
+        self.save(update_fields=["next_check_at"])
+
+    @classmethod
+    def remember_hints(cls, numbers: list[int], *, now: datetime) -> None:
+        """A sweep has woken workers for these rows."""
+        cls.objects.filter(pk__in=numbers).update(hinted_at=now)
+
+    def release(self) -> None:
+        """The worker that held the lease is done."""
+        self.lease_until = None
+        self.save(update_fields=["lease_until"])
+
+    def remember_prepay(self, *, prepay: dict[str, Any], expires_at: datetime) -> None:
+        """What the payer's page needs; saved by the move that follows."""
+        self.prepay, self.prepay_expires_at = prepay, expires_at
+
+    def remember_paid(self, *, channel_trade_no: str, paid_at: datetime) -> None:
+        """What the channel says about the money; saved by the move that follows."""
+        self.channel_trade_no, self.paid_at = channel_trade_no, paid_at

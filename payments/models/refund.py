@@ -1,0 +1,152 @@
+"""A refund: money on its way back to the payer. It is never failed, closed or released by time."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from idgen.fields import SnowflakeField
+from openplatform.models import App
+from openplatform.tracing import current_traceparent, trace_id_of
+from payments.models.base import status_check, status_field
+from payments.models.event import StateEvent
+from payments.models.order import Order
+from payments.models.payment import Payment
+from payments.states import REFUND_OPEN, RefundEvent, RefundStatus, next_refund_status
+
+IN_OPEN = [status.value for status in REFUND_OPEN]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundWish:
+    """What a merchant asks for, checked in shape and in fen."""
+
+    out_refund_no: str
+    amount_fen: int
+    reason: str
+    notify_url: str
+    digest: str
+
+
+class Refund(models.Model):
+    """`refund_no` is what the channel knows it by: every retry carries the same number and the same amount."""
+
+    refund_no = SnowflakeField(_("refund no."), primary_key=True)
+    app = models.ForeignKey(App, on_delete=models.PROTECT, verbose_name=_("app"))
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="refunds", verbose_name=_("order"))
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds", verbose_name=_("payment"))
+    out_refund_no = models.CharField(_("merchant's refund no."), max_length=64)
+    content_digest = models.CharField(max_length=64, editable=False)
+    amount_fen = models.BigIntegerField(_("amount (fen)"))
+    reason = models.CharField(_("reason"), max_length=80, blank=True)
+    notify_url = models.CharField(_("notify URL"), max_length=255, blank=True)
+    status = status_field(RefundStatus, verbose_name=_("status"))
+    version = models.PositiveIntegerField(_("version"), default=0)
+    channel_refund_no = models.CharField(_("channel's number"), max_length=64, null=True)
+    failure_code = models.CharField(_("failure"), max_length=64, blank=True)
+    asked_count = models.PositiveIntegerField(_("times asked"), default=0)
+    checks_count = models.PositiveIntegerField(_("checks since the last move"), default=0)
+    next_check_at = models.DateTimeField(_("next check at"), null=True)
+    lease_until = models.DateTimeField(null=True)
+    hinted_at = models.DateTimeField(null=True)  # when a sweep last woke a worker for this row
+    last_answer = models.CharField(_("last answer"), max_length=120, blank=True)
+    traceparent = models.CharField(max_length=55, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"))
+    succeeded_at = models.DateTimeField(_("succeeded at"), null=True)
+
+    class Meta:
+        verbose_name = _("refund")
+        verbose_name_plural = _("refunds")
+        constraints = [
+            models.UniqueConstraint(fields=["app", "out_refund_no"], name="refund_out_refund_no_unique"),
+            status_check(RefundStatus, name="refund_status_known"),
+            models.CheckConstraint(condition=models.Q(amount_fen__gt=0), name="refund_amount_positive"),
+            models.CheckConstraint(
+                condition=~models.Q(status__in=IN_OPEN) | models.Q(next_check_at__isnull=False),
+                name="refund_open_is_scheduled",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status=RefundStatus.SUCCEEDED, succeeded_at__isnull=False)
+                | (~models.Q(status=RefundStatus.SUCCEEDED) & models.Q(succeeded_at__isnull=True)),
+                name="refund_succeeded_at_iff_succeeded",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["next_check_at"], condition=models.Q(next_check_at__isnull=False), name="refund_due"),
+            models.Index(fields=["-created_at"], name="refund_created"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.refund_no)
+
+    @classmethod
+    def ask(cls, *, order: Order, payment: Payment, wish: RefundWish, now: datetime) -> "Refund":
+        """Write down the wish. Raises IntegrityError `refund_out_refund_no_unique` when the number is taken."""
+        return cls.objects.create(
+            app_id=order.app_id, order=order, payment=payment, out_refund_no=wish.out_refund_no,
+            content_digest=wish.digest, amount_fen=wish.amount_fen, reason=wish.reason,
+            notify_url=wish.notify_url or order.notify_url, status=RefundStatus.CREATED, created_at=now,
+            traceparent=current_traceparent(),
+        )  # fmt: skip
+
+    @classmethod
+    def lock(cls, refund_no: int) -> "Refund":
+        """The row, held until the transaction ends. Lock its order and its payment first."""
+        return cls.objects.select_for_update(of=("self",)).get(pk=refund_no)
+
+    @classmethod
+    def claim(cls, refund_no: int, *, now: datetime, lease: timedelta) -> "Refund | None":
+        """Take the right to ask the channel, or None when it is not due, not open, or somebody else is at it."""
+        claimed = (
+            cls.objects.filter(pk=refund_no, status__in=IN_OPEN, next_check_at__lte=now)
+            .filter(models.Q(lease_until__isnull=True) | models.Q(lease_until__lte=now))
+            .update(lease_until=now + lease, asked_count=models.F("asked_count") + 1)
+        )
+        if not claimed:
+            return None
+        return cls.objects.select_related("payment__account", "order").get(pk=refund_no)
+
+    @property
+    def trace_id(self) -> str:
+        return trace_id_of(self.traceparent)
+
+    @property
+    def was_sent_before(self) -> bool:
+        return self.asked_count > 1
+
+    @property
+    def is_open(self) -> bool:
+        return RefundStatus(self.status) in REFUND_OPEN
+
+    def move(self, event: RefundEvent, *, now: datetime, next_check_at: datetime | None, because: str = "") -> None:
+        """Take `event` by the table of payments.states and leave its row. Raises InvalidMove."""
+        before, self.status = self.status, next_refund_status(RefundStatus(self.status), event)
+        if self.status == RefundStatus.SUCCEEDED:
+            self.succeeded_at = now
+        self.checks_count = 0
+        self.version += 1
+        self.next_check_at = next_check_at if self.is_open else None
+        self.save()
+        StateEvent.objects.create(
+            subject=StateEvent.Subject.REFUND, order_id=self.order_id, payment_id=self.payment_id, refund=self,
+            event=event, from_status=before, to_status=self.status, because=because[:200],
+            trace_id=trace_id_of(current_traceparent()), created_at=now,
+        )  # fmt: skip
+
+    def check_again(self, *, at: datetime, answer: str) -> None:
+        """No move: ask once more at `at`."""
+        self.checks_count += 1
+        self.next_check_at = at
+        self.last_answer = answer[:120]
+        self.save(update_fields=["checks_count", "next_check_at", "last_answer"])
+
+    @classmethod
+    def remember_hints(cls, numbers: list[int], *, now: datetime) -> None:
+        """A sweep has woken workers for these rows."""
+        cls.objects.filter(pk__in=numbers).update(hinted_at=now)
+
+    def release(self) -> None:
+        """The worker that held the lease is done."""
+        self.lease_until = None
+        self.save(update_fields=["lease_until"])

@@ -1,0 +1,45 @@
+"""From a row to a channel that can be asked."""
+
+from django.conf import settings
+
+from openplatform.models import App
+from payments.channels.base import AccountConfig, Channel
+from payments.channels.registry import CHANNELS, open_channel
+from payments.errors import PaymentsError
+from payments.models import ChannelAccount
+
+
+class ChannelNotAvailable(PaymentsError):
+    """The merchant has no active account at this channel, or the channel does not know this method."""
+
+    code = "CHANNEL_NOT_AVAILABLE"
+
+
+def active_account(*, app: App, channel: str, method: str) -> ChannelAccount:
+    """The merchant's account for new payments. Raises ChannelNotAvailable."""
+    if channel not in CHANNELS or method not in CHANNELS[channel].capabilities.methods:
+        raise ChannelNotAvailable
+    account = ChannelAccount.objects.filter(merchant_id=app.merchant_id, channel=channel, is_active=True).first()
+    if account is None:
+        raise ChannelNotAvailable
+    return account
+
+
+def open_account(account: ChannelAccount) -> Channel:
+    """The channel as this account sees it, with deadlines from settings."""
+    return open_channel(
+        account.channel,
+        AccountConfig(
+            account_id=account.pk,
+            settings=account.settings,
+            secrets=account.secrets(),
+            deadline_s=settings.CHANNEL_DEADLINE_S,
+            connect_s=settings.CHANNEL_CONNECT_S,
+            private_hosts=frozenset(settings.CHANNEL_PRIVATE_HOSTS),
+        ),
+    )
+
+
+def callback_url(account: ChannelAccount) -> str:
+    """Where the channel tells us about this account's payments and refunds; no query string, as they demand."""
+    return f"{settings.PUBLIC_BASE_URL}/callbacks/{account.channel}/{account.pk}"

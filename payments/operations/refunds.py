@@ -1,0 +1,195 @@
+"""Refunds: reserved under the order's lock before the channel is asked, and never let go by time."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from openplatform.faults import fault_point
+from openplatform.hints import hint
+from openplatform.models import App
+from openplatform.tracing import span
+from payments.channels.base import Accepted, Channel, RefundFacts, RefundRequest, RefundState, Rejected, Unknown
+from payments.errors import PaymentsError
+from payments.models import Case, LedgerEntry, Order, Payment, Refund, RefundWish
+from payments.operations import schedules
+from payments.operations.accounts import callback_url, open_account
+from payments.operations.notices import owe_refund_notification
+from payments.operations.orders import lock_own_order
+from payments.operations.payments import lock_payment
+from payments.states import PaymentStatus, RefundEvent, RefundStatus
+
+NUMBER_TAKEN = "refund_out_refund_no_unique"
+Clock = Callable[[], datetime]
+
+
+class OutRefundNoReused(PaymentsError):
+    """This out_refund_no was used before with other content."""
+
+    code = "OUT_REFUND_NO_REUSED"
+
+
+def create_refund(*, app: App, order_no: int, wish: RefundWish, now: datetime) -> tuple[Refund, bool]:
+    """Record the merchant's wish to return money; the channel is asked later.
+
+    The same number with the same content gives the refund that is there (and False). Raises NotFound,
+    OutRefundNoReused, OrderNotPaid, RefundExceedsPaid.
+    """
+    try:
+        with transaction.atomic(durable=True):
+            order = lock_own_order(app=app, order_no=order_no)
+            # Under the order's lock, so that a retry is answered before the money that it reserved is missed.
+            if (known := Refund.objects.filter(app=app, out_refund_no=wish.out_refund_no).first()) is not None:
+                return _same(known, wish=wish), False
+            return _reserve(order, wish=wish, now=now), True
+    except IntegrityError as error:
+        if NUMBER_TAKEN not in str(error):
+            raise
+    # The same number raced on two different orders: each held its own lock, and the database decided.
+    return _same(Refund.objects.get(app=app, out_refund_no=wish.out_refund_no), wish=wish), False
+
+
+def _reserve(order: Order, *, wish: RefundWish, now: datetime) -> Refund:
+    order.reserve_refund(amount_fen=wish.amount_fen)
+    payment = Payment.lock(order.payments.get(status=PaymentStatus.SUCCEEDED).pk)
+    refund = Refund.ask(order=order, payment=payment, wish=wish, now=now)
+    refund.move(RefundEvent.SUBMITTED, now=now, next_check_at=now)
+    hint_refund(refund)
+    return refund
+
+
+def _same(refund: Refund, *, wish: RefundWish) -> Refund:
+    if refund.content_digest != wish.digest:
+        raise OutRefundNoReused
+    return refund
+
+
+def hint_refund(refund: Refund) -> None:
+    """Wake a worker of the channel's own queue; the sweep finds the row anyway."""
+    hint("payments.drive_refund", queue=f"channel.{refund.payment.channel}", refund_no=refund.pk)
+
+
+def drive_refund(*, refund_no: int, clock: Clock) -> bool:
+    """Take one refund one step further. False when it was not due, not open, or in other hands.
+
+    What may have been sent before is asked about first, and is sent again only when the channel does not know it:
+    with the same number and amounts, which the channel executes once.
+    """
+    refund = Refund.claim(refund_no, now=clock(), lease=schedules.lease())
+    if refund is None:
+        return False
+    with span("refunds.drive", traceparent=refund.traceparent, attributes={"fenpay.refund_no": str(refund_no)}):
+        channel = open_account(refund.payment.account)
+        answer = _ask(refund, channel, clock=clock)
+        record_refund(refund_no=refund_no, answer=answer, now=clock())
+    return True
+
+
+def _ask(refund: Refund, channel: Channel, *, clock: Clock) -> Accepted[RefundFacts] | Rejected | Unknown:
+    if refund.was_sent_before:
+        known = channel.query_refund(refund_no=refund.pk, payment_no=refund.payment_id, now=clock())
+        never_arrived = isinstance(known, Accepted) and known.facts.state is RefundState.NOT_FOUND
+        if not never_arrived or refund.status == RefundStatus.PROCESSING:
+            return known
+    answer = channel.refund(_request(refund), now=clock())
+    fault_point("refund.sent_upstream")
+    if isinstance(answer, Rejected):
+        # A refusal is not signed. It counts when the channel, asked again, does not know the number either.
+        known = channel.query_refund(refund_no=refund.pk, payment_no=refund.payment_id, now=clock())
+        if not isinstance(known, Accepted) or known.facts.state is not RefundState.NOT_FOUND:
+            return known
+    return answer
+
+
+def _request(refund: Refund) -> RefundRequest:
+    payment = refund.payment
+    return RefundRequest(
+        refund_no=refund.pk, payment_no=payment.pk, amount_fen=refund.amount_fen, paid_fen=payment.amount_fen,
+        reason=refund.reason, notify_url=callback_url(payment.account),
+    )  # fmt: skip
+
+
+def record_refund(*, refund_no: int, answer: Accepted[RefundFacts] | Rejected | Unknown, now: datetime) -> None:
+    """Write down what the channel said."""
+    with transaction.atomic(durable=True):
+        order, payment, refund = lock_refund(refund_no)
+        refund.release()
+        if not refund.is_open:
+            return
+        match answer:
+            case Accepted(facts=facts):
+                apply_facts(order, payment, refund, facts=facts, now=now)
+            case Rejected(code=code, message=message):
+                _fail(order, refund, RefundEvent.REJECTED, code=code, because=f"{code} {message}".strip(), now=now)
+            case Unknown(reason=reason):
+                _unknown(refund, reason=reason, now=now)
+
+
+def apply_facts(order: Order, payment: Payment, refund: Refund, *, facts: RefundFacts, now: datetime) -> str:
+    """Move a locked refund to what the channel says. Returns the effect, for the record."""
+    if refund.status in {RefundStatus.SUCCEEDED, RefundStatus.FAILED}:
+        return "duplicate"
+    if facts.state is RefundState.NOT_FOUND:
+        _unknown(refund, reason="not known to the channel", now=now)
+        return "unknown"
+    if facts.amount_fen != refund.amount_fen or facts.payment_no != payment.pk:
+        return _report_mismatch(refund, facts=facts, now=now)
+    refund.channel_refund_no = facts.channel_refund_no
+    match facts.state:
+        case RefundState.SUCCEEDED:
+            refund.move(RefundEvent.SUCCEEDED, now=now, next_check_at=None)
+            order.settle_refund(amount_fen=refund.amount_fen, done=True)
+            LedgerEntry.post_refund(refund=refund, payment=payment, now=now)
+            owe_refund_notification(refund, event_type="refund.succeeded", now=now)
+        case RefundState.NOT_DONE:
+            _fail(order, refund, RefundEvent.FAILED, code="CLOSED", because="closed by the channel", now=now)
+        case RefundState.ABNORMAL if refund.status != RefundStatus.ABNORMAL:
+            refund.move(RefundEvent.ABNORMAL, now=now, next_check_at=None)
+            Case.report(kind=Case.Kind.REFUND_ABNORMAL, key=str(refund.pk), order=order, refund=refund, now=now)
+            owe_refund_notification(refund, event_type="refund.abnormal", now=now)
+        case RefundState.PROCESSING:
+            _processing(refund, now=now)
+    return facts.state.lower()
+
+
+def lock_refund(refund_no: int) -> tuple[Order, Payment, Refund]:
+    """The order, the payment and the refund, locked in that order."""
+    payment_no = Refund.objects.values_list("payment_id", flat=True).get(pk=refund_no)
+    order, payment = lock_payment(payment_no)
+    refund = Refund.lock(refund_no)
+    refund.order, refund.payment = order, payment
+    return order, payment, refund
+
+
+def _processing(refund: Refund, *, now: datetime) -> None:
+    schedule = open_account(refund.payment.account).refund_schedule_s
+    at = schedules.at_step(schedule, step=refund.checks_count, now=now)
+    if refund.status in {RefundStatus.SUBMITTING, RefundStatus.UNKNOWN}:
+        refund.move(RefundEvent.ACCEPTED, now=now, next_check_at=at)
+    elif refund.is_open:
+        refund.check_again(at=at, answer="PROCESSING")
+
+
+def _unknown(refund: Refund, *, reason: str, now: datetime) -> None:
+    at = schedules.at_step(schedules.UNKNOWN_S, step=refund.checks_count, now=now)
+    if refund.status == RefundStatus.SUBMITTING:
+        refund.move(RefundEvent.LOST, now=now, next_check_at=at, because=reason)
+    elif refund.is_open:
+        refund.check_again(at=at, answer=reason)
+
+
+def _fail(order: Order, refund: Refund, event: RefundEvent, *, code: str, because: str, now: datetime) -> None:
+    """The money is certainly still with the merchant: let the reservation go."""
+    refund.failure_code = code[:64]
+    refund.move(event, now=now, next_check_at=None, because=because)
+    order.settle_refund(amount_fen=refund.amount_fen, done=False)
+    owe_refund_notification(refund, event_type="refund.failed", now=now)
+
+
+def _report_mismatch(refund: Refund, *, facts: RefundFacts, now: datetime) -> str:
+    Case.report(
+        kind=Case.Kind.AMOUNT_MISMATCH, key=f"refund:{refund.pk}", order=refund.order, refund=refund, now=now,
+        details={"expected_fen": refund.amount_fen, "told_fen": facts.amount_fen},
+    )  # fmt: skip
+    _unknown(refund, reason="amount mismatch", now=now)
+    return "amount mismatch"

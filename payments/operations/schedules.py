@@ -1,0 +1,30 @@
+"""When to ask again. Values in seconds; the last one of a schedule repeats."""
+
+import random
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+# After an answer that did not count: soon, because somebody is waiting.
+UNKNOWN_S = (2, 5, 15, 30, 60, 180, 600)
+CLOSING_S = (5, 15, 60, 300, 600)
+# A number that the channel did not know is asked for this often before the request counts as never received.
+NOT_FOUND_CHECKS = 3
+RESOLVE_GRACE = timedelta(minutes=15)
+_JITTER = random.SystemRandom()
+
+
+def lease() -> timedelta:
+    """How long a worker may be busy with one row: two calls at their deadline, and some to write down the answers."""
+    return timedelta(seconds=3 * settings.CHANNEL_DEADLINE_S + 5)
+
+
+def at_step(schedule_s: tuple[int, ...], *, step: int, now: datetime) -> datetime:
+    """The time of check number `step` (from 0), with a tenth of jitter so that a backlog does not march in step."""
+    wait_s = schedule_s[min(step, len(schedule_s) - 1)]
+    return now + timedelta(seconds=wait_s * _JITTER.uniform(1, 1.1))
+
+
+def resolve_by(expires_at: datetime) -> datetime:
+    """By when an open order is decided: it is closed upstream when it expires, and the close is confirmed."""
+    return expires_at + RESOLVE_GRACE
