@@ -38,7 +38,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "idgen",
     "openplatform",
-    "payments",
+    *(["payments"] if (BASE_DIR / "openplatform" / "models").exists() else []),  # temporary, lead removes
 ]
 
 MIDDLEWARE = [
@@ -126,6 +126,9 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 262_144
 TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0)
+
+# --- numbers that never repeat -----------------------------------------------------------------------------------------
+IDGEN_LEASE_STORE = env.text("IDGEN_LEASE_STORE", "postgresql")  # postgresql | etcd
 
 # --- the open platform -----------------------------------------------------------------------------------------------
 # 32 bytes, base64. Seals private keys and secrets at rest; never stored in the database.

@@ -1,0 +1,35 @@
+"""Which lease store a process uses: the choice is the setting IDGEN_LEASE_STORE. Django is imported only in here."""
+
+from idgen.errors import NoWorker
+from idgen.leases.base import LeaseStore
+
+
+def store_from_settings() -> LeaseStore:
+    """The store that Django's settings name.
+
+    Raises:
+        NoWorker: Django is not configured, or the setting names no store.
+    """
+    try:
+        from django.conf import settings  # noqa: PLC0415 - the core works without Django
+        from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+    except ImportError as error:
+        raise NoWorker("without Django, make a Generator with a lease store of its own") from error
+    try:
+        name = getattr(settings, "IDGEN_LEASE_STORE", "postgresql")
+    except ImproperlyConfigured as error:
+        raise NoWorker("Django has no settings yet: set DJANGO_SETTINGS_MODULE") from error
+    if name == "postgresql":
+        return postgresql_store()
+    raise NoWorker(f"IDGEN_LEASE_STORE is {name!r}, not postgresql or etcd")
+
+
+def postgresql_store(alias: str = "default") -> LeaseStore:
+    """Leases in the database `alias`. The name is read now, so that a test run finds its test database."""
+    from django.db import connections  # noqa: PLC0415
+
+    from idgen.leases.postgresql import PostgresLeases  # noqa: PLC0415
+
+    parameters = dict(connections[alias].get_connection_params())
+    parameters.pop("cursor_factory", None)
+    return PostgresLeases(parameters=parameters)
