@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable, Container
 from datetime import datetime, timedelta
-from typing import TypeVar
 
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from openplatform.models import App
 from payments.errors import NotFound

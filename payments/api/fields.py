@@ -90,7 +90,9 @@ class MetadataField(serializers.Field[dict[str, str], Any, dict[str, str], Any])
             if not 0 < len(key) <= METADATA_KEY_LENGTH_MAX:
                 raise serializers.ValidationError(f"keys have 1 to {METADATA_KEY_LENGTH_MAX} characters")
             if type(value) is not str or len(value) > METADATA_VALUE_LENGTH_MAX:
-                raise serializers.ValidationError(f"values are strings of at most {METADATA_VALUE_LENGTH_MAX} characters")
+                raise serializers.ValidationError(
+                    f"values are strings of at most {METADATA_VALUE_LENGTH_MAX} characters"
+                )
         return dict(data)
 
 

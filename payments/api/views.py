@@ -115,5 +115,3 @@ def _wait_for_refund(request: Request, refund: Refund) -> Refund:
 def _answer(data: dict[str, Any], *, created: bool, in_flight: bool) -> Response:
     """202 while the outcome is not known, 201 for what is new, 200 for what was there."""
     return Response(data, status=202 if in_flight else 201 if created else 200)
-
-

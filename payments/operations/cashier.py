@@ -1,0 +1,82 @@
+"""The payer's side: who pays, how much, and what the page may show. What it shows is what the server knows."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from payments import queries
+from payments.channels.base import Accepted
+from payments.errors import PaymentsError
+from payments.models import ChannelAccount, Order, OrderWish, PayCode
+from payments.money import fen_from_literal
+from payments.operations.accounts import active_account, open_account
+from payments.operations.orders import create_order
+from payments.states import ORDER_OPEN, OrderStatus, PaymentStatus
+
+PAY_CODE_METHOD = "jsapi"
+
+
+class PayerUnknown(PaymentsError):
+    """The channel did not say who the payer is; opening the page again may help."""
+
+    code = "PAYER_UNKNOWN"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CashierState:
+    """What the payer's page shows. `pay` is what the bridge needs; `sandbox_url` the stand-in phone page, if any."""
+
+    status: str
+    may_change: bool
+    pay: dict[str, str] | None
+    sandbox_url: str
+
+
+def account_of(pay_code: PayCode) -> ChannelAccount:
+    """The channel account that a pay code collects into. Raises ChannelNotAvailable."""
+    return active_account(app=pay_code.app, channel=pay_code.channel, method=PAY_CODE_METHOD)
+
+
+def authorize_url(account: ChannelAccount, *, redirect_uri: str, state: str) -> str:
+    """Where the payer's browser goes to say who it is."""
+    return open_account(account).authorize_url(redirect_uri=redirect_uri, state=state)
+
+
+def identify_payer(account: ChannelAccount, *, code: str) -> str:
+    """The payer's id for a one-time code; asks the channel under its deadline. Raises PayerUnknown."""
+    answer = open_account(account).payer_id(code=code)
+    if not isinstance(answer, Accepted):
+        raise PayerUnknown
+    return answer.facts
+
+
+def pay_by_code(*, pay_code: PayCode, amount_literal: str, payer_id: str, attempt: str, now: datetime) -> Order:
+    """An order for what the payer typed. `attempt` makes a second tap the same order.
+
+    Raises an AmountError, OutTradeNoReused (same attempt, other amount), ChannelNotAvailable.
+    """
+    amount_fen = fen_from_literal(amount_literal, max_fen=settings.ORDER_AMOUNT_MAX_FEN)
+    content = json.dumps([pay_code.token, amount_fen, payer_id])
+    wish = OrderWish(
+        out_trade_no=f"P{attempt}", amount_fen=amount_fen, subject=pay_code.label, channel=pay_code.channel,
+        method=PAY_CODE_METHOD, payer_id=payer_id, notify_url=pay_code.notify_url, return_url="", metadata={},
+        expires_at=now + settings.ORDER_LIFETIME, digest=hashlib.sha256(content.encode()).hexdigest(),
+    )  # fmt: skip
+    order, _created = create_order(app=pay_code.app, wish=wish, now=now, pay_code=pay_code)
+    return order
+
+
+def cashier_state(order: Order, *, return_to: str, language: str, now: datetime) -> CashierState:
+    """The order as the payer may see it, with parameters signed at `now` while it can be paid."""
+    payment = queries.visible_payment(order)
+    pay, sandbox_url = None, ""
+    if payment is not None and (order.status, payment.status) == (OrderStatus.PAYING, PaymentStatus.PAYING):
+        channel = open_account(payment.account)
+        pay = channel.page_parameters(payment.prepay, now=now)
+        if settings.CASHIER_SANDBOX and payment.account.is_sandbox:
+            sandbox_url = channel.sandbox_page_url(pay, return_to=return_to, language=language)
+    may_change = OrderStatus(order.status) in ORDER_OPEN
+    return CashierState(status=order.status, may_change=may_change, pay=pay, sandbox_url=sandbox_url)

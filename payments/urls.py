@@ -1,0 +1,11 @@
+"""What payments serves: the merchant API, the channels' callbacks and the payer's cashier."""
+
+from django.urls import include, path
+
+from payments.api import callbacks
+
+urlpatterns = [
+    path("openapi/v1/", include("payments.api.urls")),
+    path("callbacks/<str:channel>/<int:account_id>", callbacks.receive, name="callback"),
+    path("", include("payments.cashier.urls")),
+]
