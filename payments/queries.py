@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable, Container
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet
 
 from openplatform.models import App
 from payments.errors import NotFound
@@ -13,6 +14,9 @@ from payments.states import OrderStatus, RefundStatus
 
 HINT_AGAIN_AFTER = timedelta(seconds=30)
 POLL_FIRST_S, POLL_LAST_S = 0.03, 0.25
+
+Row = TypeVar("Row", Order, Refund)
+AnyRow = TypeVar("AnyRow", bound=Model)
 
 # What a caller who waits is waiting to see the end of.
 ORDER_IN_FLIGHT = frozenset({OrderStatus.SUBMITTING})

@@ -1,4 +1,4 @@
-"""Fields that are stricter than the framework's: text is text, a number keeps its literal, nothing is converted kindly."""
+"""Fields stricter than the framework's: text is text, a number keeps its literal, nothing is converted kindly."""
 
 import re
 from datetime import datetime
@@ -9,11 +9,10 @@ from django.conf import settings
 from rest_framework import serializers
 
 from openplatform import notify_urls
-from openplatform.strictjson import JsonNumber
 from payments.money import AmountError, fen_from_literal
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII)
-METADATA_KEYS_MAX, METADATA_KEY_LENGTH_MAX, METADATA_VALUE_LENGTH_MAX = 20, 40, 200
+METADATA_KEYS_MAX, METADATA_KEY_LENGTH_MAX, METADATA_LENGTH_MAX = 20, 40, 200
 
 
 class YuanField(serializers.Field[int, Any, str, Any]):
@@ -89,11 +88,6 @@ class MetadataField(serializers.Field[dict[str, str], Any, dict[str, str], Any])
         for key, value in data.items():
             if not 0 < len(key) <= METADATA_KEY_LENGTH_MAX:
                 raise serializers.ValidationError(f"keys have 1 to {METADATA_KEY_LENGTH_MAX} characters")
-            if type(value) is not str or len(value) > METADATA_VALUE_LENGTH_MAX:
-                raise serializers.ValidationError(
-                    f"values are strings of at most {METADATA_VALUE_LENGTH_MAX} characters"
-                )
+            if type(value) is not str or len(value) > METADATA_LENGTH_MAX:
+                raise serializers.ValidationError(f"values are strings of at most {METADATA_LENGTH_MAX} characters")
         return dict(data)
-
-
-__all__ = ["JsonNumber", "MetadataField", "MomentField", "NotifyUrlField", "ReturnUrlField", "TextField", "YuanField"]

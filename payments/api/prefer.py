@@ -1,4 +1,4 @@
-"""`Prefer: wait=N` and `Prefer: respond-async` (RFC 7240): how long a caller will wait, bounded for everybody's sake."""
+"""`Prefer: wait=N` and `Prefer: respond-async` (RFC 7240): how long a caller waits, bounded for everybody's sake."""
 
 import re
 import threading
