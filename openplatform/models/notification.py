@@ -1,0 +1,197 @@
+"""What we owe a merchant's server: one row per event, and one row per attempt to tell it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from idgen.fields import SnowflakeField
+from openplatform.models.app import App
+from openplatform.models.base import AppendOnly, one_of
+
+LEASE = timedelta(seconds=30)  # several times the longest attempt: a lease only ends under a process that is dead
+HINT_AGAIN_AFTER = timedelta(seconds=30)
+EXCERPT_LENGTH_MAX = 512
+
+
+class NotificationStatus(models.TextChoices):
+    OWED = "owed", _("owed")
+    DELIVERED = "delivered", _("delivered")
+    HELD = "held", _("held")  # the schedule is used up: a person decides
+    GONE = "gone", _("gone")  # the merchant said 410: stop telling
+
+
+class Notification(models.Model):
+    """The facts of an event never change; each attempt is built from them anew, under the same id."""
+
+    id = SnowflakeField(_("event id"), primary_key=True)
+    app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="notifications", verbose_name=_("app"))
+    event_type = models.CharField(_("event"), max_length=64)
+    object_no = models.BigIntegerField(_("object no."))
+    object_version = models.PositiveIntegerField(_("version"))
+    data = models.JSONField(_("data"), encoder=DjangoJSONEncoder)
+    notify_url = models.CharField(_("sent to"), max_length=512)
+    status = models.CharField(
+        _("status"), max_length=16, choices=NotificationStatus.choices, default=NotificationStatus.OWED
+    )
+    attempts_count = models.PositiveIntegerField(_("attempts"), default=0)
+    schedule_step = models.PositiveSmallIntegerField(_("step of the schedule"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
+    lease_until = models.DateTimeField(_("being sent until"), null=True, blank=True)
+    hinted_at = models.DateTimeField(_("given to a worker at"), null=True, blank=True)
+    traceparent = models.CharField(max_length=55, default="", blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"))
+    delivered_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("notification")
+        verbose_name_plural = _("notifications")
+        constraints = [
+            one_of("status", NotificationStatus, name="notification_status_known"),
+            models.CheckConstraint(
+                condition=Q(status=NotificationStatus.OWED, next_attempt_at__isnull=False)
+                | (~Q(status=NotificationStatus.OWED) & Q(next_attempt_at=None)),
+                name="notification_owed_has_next_attempt",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=NotificationStatus.DELIVERED, delivered_at__isnull=False)
+                | (~Q(status=NotificationStatus.DELIVERED) & Q(delivered_at=None)),
+                name="notification_delivered_has_time",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(status=NotificationStatus.OWED), name="notification_due"
+            ),
+            models.Index(fields=["app", "-id"], name="notification_by_app"),
+            models.Index(fields=["object_no"], name="notification_by_object"),
+        ]
+        permissions = [("replay_notification", "Can send a notification again")]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.object_no}"
+
+    @classmethod
+    def record(
+        cls,
+        *,
+        app: App,
+        event_type: str,
+        object_no: int,
+        object_version: int,
+        data: dict[str, Any],
+        notify_url: str,
+        now: datetime,
+        traceparent: str,
+    ) -> "Notification":
+        """Write down that an event is owed to `notify_url`, due at once."""
+        notification = cls(
+            app=app, event_type=event_type, object_no=object_no, object_version=object_version, data=data,
+            notify_url=notify_url, next_attempt_at=now, traceparent=traceparent, created_at=now,
+        )  # fmt: skip
+        notification.save(force_insert=True)
+        return notification
+
+    @classmethod
+    def claim(cls, notification_id: int, *, now: datetime) -> "Notification | None":
+        """Take the row for one attempt if it is due and nobody else has it; None otherwise.
+
+        One guarded UPDATE decides, so of any number of tasks at once exactly one gets it. The attempt is counted
+        here: one that kills its process still counts, and such a row ends on the schedule like any other.
+        """
+        due = cls.objects.filter(
+            Q(lease_until=None) | Q(lease_until__lt=now),
+            pk=notification_id,
+            status=NotificationStatus.OWED,
+            next_attempt_at__lte=now,
+        )
+        claimed = due.update(
+            lease_until=now + LEASE, attempts_count=F("attempts_count") + 1, schedule_step=F("schedule_step") + 1
+        )
+        return cls.objects.select_related("app").get(pk=notification_id) if claimed else None
+
+    def is_mine_after(self, claimed: "Notification") -> bool:
+        """Whether nobody claimed this row again since `claimed` was read."""
+        return self.attempts_count == claimed.attempts_count
+
+    def deliver(self, *, now: datetime) -> None:
+        """The merchant's server took it."""
+        self._end(NotificationStatus.DELIVERED, delivered_at=now)
+
+    def stop(self) -> None:
+        """The merchant's server said 410 Gone: this address wants to hear no more of it."""
+        self._end(NotificationStatus.GONE)
+
+    def hold(self) -> None:
+        """The schedule is used up. It stays here until somebody replays it."""
+        self._end(NotificationStatus.HELD)
+
+    def retry(self, *, at: datetime) -> None:
+        """Not delivered this time; try again then."""
+        self.next_attempt_at = at
+        self.lease_until = None
+        self.hinted_at = None
+        self.save(update_fields=["next_attempt_at", "lease_until", "hinted_at"])
+
+    def replay(self, *, now: datetime) -> None:
+        """Owe it again, from the beginning of the schedule, whatever became of it before; the same event id."""
+        self.status = NotificationStatus.OWED
+        self.next_attempt_at = now
+        self.schedule_step = 0
+        self.delivered_at = None
+        self.hinted_at = None
+        self.save(update_fields=["status", "next_attempt_at", "schedule_step", "delivered_at", "hinted_at"])
+
+    @classmethod
+    def remember_hints(cls, notification_ids: list[int], *, now: datetime) -> None:
+        """These rows were given to workers now: the sweep leaves them alone for a while."""
+        cls.objects.filter(pk__in=notification_ids).update(hinted_at=now)
+
+    def _end(self, status: NotificationStatus, *, delivered_at: datetime | None = None) -> None:
+        self.status = status
+        self.delivered_at = delivered_at
+        self.next_attempt_at = None
+        self.lease_until = None
+        self.save(update_fields=["status", "delivered_at", "next_attempt_at", "lease_until"])
+
+
+class NotificationAttempt(AppendOnly):
+    """One try to tell the merchant, as it went."""
+
+    notification = models.ForeignKey(
+        Notification, on_delete=models.PROTECT, related_name="attempts", verbose_name=_("notification")
+    )
+    attempt_no = models.PositiveIntegerField(_("attempt"))
+    attempted_at = models.DateTimeField(_("attempted at"))
+    duration_ms = models.PositiveIntegerField(_("took (ms)"))
+    status_code = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
+    error = models.CharField(_("error"), max_length=64, default="", blank=True)
+    response_excerpt = models.CharField(_("answer"), max_length=EXCERPT_LENGTH_MAX, default="", blank=True)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ["-attempt_no"]
+        constraints = [
+            models.UniqueConstraint(fields=["notification", "attempt_no"], name="notification_attempt_no_unique"),
+            models.CheckConstraint(
+                condition=Q(status_code__isnull=False) | ~Q(error=""), name="notification_attempt_says_how_it_went"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.attempt_no}"
+
+    @classmethod
+    def record(cls, *, claimed: Notification, attempted_at: datetime, duration_ms: int, **outcome: Any) -> None:
+        """Write down how the attempt that `claimed` stands for went: `status_code`, `error`, `response_excerpt`."""
+        cls(
+            notification=claimed,
+            attempt_no=claimed.attempts_count,
+            attempted_at=attempted_at,
+            duration_ms=duration_ms,
+            **outcome,
+        ).save(force_insert=True)
