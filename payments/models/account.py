@@ -1,6 +1,7 @@
 """A merchant's account at a channel: whom the channel knows, and the keys that prove it."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -22,7 +23,7 @@ class ChannelAccount(models.Model):
     secrets_sealed = models.BinaryField(editable=False)
     is_sandbox = models.BooleanField(_("sandbox"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"))
 
     class Meta:
         verbose_name = _("channel account")
@@ -47,10 +48,13 @@ class ChannelAccount(models.Model):
         name: str,
         settings: dict[str, Any],
         secrets: dict[str, str],
+        now: datetime,
         is_sandbox: bool = False,
     ) -> "ChannelAccount":
         """Write down an account; its secrets are sealed before they reach the database."""
-        account = cls(merchant=merchant, channel=channel, name=name, settings=settings, is_sandbox=is_sandbox)
+        account = cls(
+            merchant=merchant, channel=channel, name=name, settings=settings, is_sandbox=is_sandbox, created_at=now
+        )
         account.secrets_sealed = seal(json.dumps(secrets).encode(), aad=account._aad())
         account.save(force_insert=True)
         return account

@@ -12,18 +12,3 @@ def status_field(choices: type[Any], **kwargs: Any) -> "models.CharField[str, st
 
 def status_check(choices: type[Any], *, name: str) -> models.CheckConstraint:
     return models.CheckConstraint(condition=models.Q(status__in=[value.value for value in choices]), name=name)
-
-
-class AppendOnly(models.Model):
-    """A row that is written once. The database enforces it by trigger; this only says so earlier."""
-
-    class Meta:
-        abstract = True
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            raise TypeError(f"{type(self).__name__} is append-only")
-        super().save(*args, **kwargs)
-
-    def delete(self, *_args: Any, **_kwargs: Any) -> tuple[int, dict[str, int]]:
-        raise TypeError(f"{type(self).__name__} is append-only")

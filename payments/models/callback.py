@@ -6,8 +6,8 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from idgen.fields import SnowflakeField
+from openplatform.models.base import AppendOnly
 from payments.models.account import ChannelAccount
-from payments.models.base import AppendOnly
 from payments.models.order import Order
 from payments.models.payment import Payment
 from payments.models.refund import Refund

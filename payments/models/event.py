@@ -3,7 +3,7 @@
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from payments.models.base import AppendOnly
+from openplatform.models.base import AppendOnly
 
 
 class StateEvent(AppendOnly):

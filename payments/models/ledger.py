@@ -8,8 +8,8 @@ from datetime import datetime
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from openplatform.models.base import AppendOnly
 from openplatform.tracing import current_traceparent, trace_id_of
-from payments.models.base import AppendOnly
 from payments.models.order import Order
 from payments.models.payment import Payment
 from payments.models.refund import Refund

@@ -1,6 +1,7 @@
 """A pay code: the merchant's printed code. The payer scans it, types an amount and pays."""
 
 import secrets
+from datetime import datetime
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -17,7 +18,7 @@ class PayCode(models.Model):
     channel = models.CharField(_("channel"), max_length=20, default="wechatpay")
     notify_url = models.CharField(_("notify URL"), max_length=255, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"))
 
     class Meta:
         verbose_name = _("pay code")
@@ -27,5 +28,7 @@ class PayCode(models.Model):
         return self.label
 
     @classmethod
-    def issue(cls, *, app: App, label: str, notify_url: str = "") -> "PayCode":
-        return cls.objects.create(token=secrets.token_urlsafe(16), app=app, label=label, notify_url=notify_url)
+    def issue(cls, *, app: App, label: str, now: datetime, notify_url: str = "") -> "PayCode":
+        """A fresh code. Its token cannot be guessed, so that nobody is shown another merchant's page by accident."""
+        token = secrets.token_urlsafe(16)
+        return cls.objects.create(token=token, app=app, label=label, notify_url=notify_url, created_at=now)

@@ -1,0 +1,110 @@
+"""A demo merchant on a sandbox account, for development: everything a stranger needs to pay a first order."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.db import transaction
+
+from openplatform.keys import ensure_platform_key, live_platform_keys
+from openplatform.models import App, AppKey, Merchant
+from payments.models import ChannelAccount, PayCode
+
+MERCHANT_NAME = "Fen Coffee · 分咖啡"
+PRIVATE_KEY_FILE, CLIENT_FILE, MERCHANT_FILE = "private_key.pem", "client.json", "merchant.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Where things are, for whoever prints them."""
+
+    app_id: int
+    pay_code_token: str
+    client_config: Path
+
+
+def seed_demo(*, directory: Path, identity: dict[str, Any], base_url: str, notify_url: str, now: datetime) -> Demo:
+    """Make the demo merchant, or find it again; its files in `directory` are readable by us alone.
+
+    `identity` is what the sandbox says about itself: the account's numbers, hosts and keys.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with transaction.atomic(durable=True):
+        ensure_platform_key(now=now)
+        merchant = Merchant.objects.filter(name=MERCHANT_NAME).first() or Merchant.register(name=MERCHANT_NAME, now=now)
+        app = App.objects.filter(merchant=merchant).first() or App.register(merchant=merchant, name="demo", now=now)
+        key = _app_key(app, file=directory / PRIVATE_KEY_FILE, now=now)
+        _channel_account(merchant, identity=identity, now=now)
+        pay_code = PayCode.objects.filter(app=app).first() or PayCode.issue(
+            app=app, label=MERCHANT_NAME, notify_url=notify_url, now=now
+        )
+    platform_keys = {live.serial_no: live.public_key_pem for live in live_platform_keys(now=now)}
+    _write_private(
+        directory / CLIENT_FILE,
+        {
+            "base_url": base_url, "app_id": str(app.pk), "serial_no": key.serial_no,
+            "private_key_path": str(directory / PRIVATE_KEY_FILE), "platform_keys": platform_keys,
+            "notify_url": notify_url,
+        },
+    )  # fmt: skip
+    _write_private(directory / MERCHANT_FILE, {"app_id": str(app.pk), "platform_keys": platform_keys})
+    return Demo(app_id=app.pk, pay_code_token=pay_code.token, client_config=directory / CLIENT_FILE)
+
+
+def _app_key(app: App, *, file: Path, now: datetime) -> AppKey:
+    """The demo's own key. A lost file only means a new pair: the old key's row stays."""
+    if not file.exists():
+        pair = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        pem = pair.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        file.touch(mode=0o600)
+        file.write_bytes(pem)
+    private = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return app.keys.filter(public_key_pem=public.decode()).first() or AppKey.register(
+        app=app, public_key_pem=public.decode(), now=now
+    )
+
+
+def _channel_account(merchant: Merchant, *, identity: dict[str, Any], now: datetime) -> ChannelAccount:
+    settings, secrets = wechatpay_account_values(identity)
+    account = ChannelAccount.objects.filter(merchant=merchant, channel="wechatpay", is_active=True).first()
+    if account is None:
+        return ChannelAccount.register(
+            merchant=merchant, channel="wechatpay", name="WeChat Pay sandbox", settings=settings, secrets=secrets,
+            is_sandbox=True, now=now,
+        )  # fmt: skip
+    account.replace_settings(settings=settings, secrets=secrets)
+    return account
+
+
+def wechatpay_account_values(identity: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Settings and secrets of a channel account, from the identity that a sandbox publishes."""
+    said = identity["wechatpay"]
+    settings = {
+        name: said[name]
+        for name in ("mchid", "appid", "merchant_serial_no", "api_base", "oauth_authorize_url", "oauth_api_base")
+    }
+    settings |= {
+        "phone_base": said["phone_base"],
+        "answer_key_serial": said["platform_public_key_id"],
+        "platform_keys": {said["platform_public_key_id"]: said["platform_public_key_pem"]},
+    }
+    secrets = {
+        "private_key_pem": said["merchant_private_key_pem"],
+        "apiv3_key": said["apiv3_key"],
+        "app_secret": said["app_secret"],
+    }
+    return settings, secrets
+
+
+def _write_private(file: Path, content: dict[str, Any]) -> None:
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
