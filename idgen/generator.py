@@ -44,6 +44,7 @@ class Generator:
         open_store: makes the lease store, in the process that will use it.
         clock: wall clock, seconds since 1970. `monotonic` and `sleep` in seconds too.
         use_lock: None asks the interpreter whether it has a GIL.
+        renew_in_background: False leaves it to the caller to call `renew` every few seconds.
     """
 
     def __init__(
@@ -54,9 +55,16 @@ class Generator:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         use_lock: bool | None = None,
+        renew_in_background: bool = True,
     ) -> None:
         self._clock, self._monotonic, self._sleep = clock, monotonic, sleep
-        self._leasing = Leasing(open_store=open_store, counters=Counters(), wall=clock, monotonic=monotonic)
+        self._leasing = Leasing(
+            open_store=open_store,
+            counters=Counters(),
+            wall=clock,
+            monotonic=monotonic,
+            in_background=renew_in_background,
+        )
         if fastpath.has_gil() if use_lock is None else not use_lock:
             form = fastpath.lock_free(clock=clock, refill=self._refill)
         else:
@@ -88,6 +96,10 @@ class Generator:
             self._numbers, self._size, self._owner = iter(range(0)), 0, None
             self._expose(0.0, 0.0, self._numbers)
         self._leasing.close()
+
+    def renew(self) -> float:
+        """Renew the lease now, or ask for one if there is none. Returns the seconds until it should be called again."""
+        return self._leasing.tick()
 
     def health(self) -> dict[str, Any]:
         """Counters and gauges as one flat dict (`rungs` and `renew_seconds` are nested), for a page or an exporter."""

@@ -49,7 +49,9 @@ class Leasing:
         counters: Counters,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        in_background: bool = True,
     ) -> None:
+        self._in_background = in_background
         self._open_store = open_store
         self._wall = wall
         self._monotonic = monotonic
@@ -175,6 +177,8 @@ class Leasing:
 
     # --- the renewal thread ----------------------------------------------------------------------------------------
     def _start_keeper(self) -> None:
+        if not self._in_background:
+            return
         self._wake = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="idgen-keeper", daemon=True)
         self._keeper.start()
