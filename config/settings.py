@@ -38,7 +38,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "idgen",
     "openplatform",
-    *(["payments"] if (BASE_DIR / "openplatform" / "models").exists() else []),  # temporary, lead removes
+    "payments",
 ]
 
 MIDDLEWARE = [
@@ -70,7 +70,7 @@ TEMPLATES = [
     }
 ]
 
-# --- database ----------------------------------------------------------------------------------------------------------
+# --- database ---------------------------------------------------------------------------------------------------------
 # A request must never wait without bound: each statement, each lock and each idle transaction has a limit.
 STATEMENT_TIMEOUT_MS = env.number("STATEMENT_TIMEOUT_MS", 5_000)
 LOCK_TIMEOUT_MS = env.number("LOCK_TIMEOUT_MS", 2_000)
@@ -127,7 +127,7 @@ AUTH_PASSWORD_VALIDATORS = [
 DATA_UPLOAD_MAX_MEMORY_SIZE = 262_144
 TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0)
 
-# --- numbers that never repeat -----------------------------------------------------------------------------------------
+# --- numbers that never repeat ----------------------------------------------------------------------------------------
 IDGEN_LEASE_STORE = env.text("IDGEN_LEASE_STORE", "postgresql")  # postgresql | etcd
 
 # --- the open platform -----------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["openplatform.schema.only_open_api"],
 }
 
-# --- payments ----------------------------------------------------------------------------------------------------------
+# --- payments ---------------------------------------------------------------------------------------------------------
 ORDER_AMOUNT_MAX_FEN = env.number("ORDER_AMOUNT_MAX_FEN", 1_000_000_000)
 ORDER_LIFETIME = timedelta(minutes=env.number("ORDER_LIFETIME_MINUTES", 120))
 ORDER_LIFETIME_MAX = timedelta(days=7)
@@ -172,7 +172,7 @@ CREATE_WAIT_MAX_S = 10.0
 CREATE_WAITERS_MAX = env.number("CREATE_WAITERS_MAX", 4)  # per web process: a slow channel may not take every thread
 CASHIER_SANDBOX = env.flag("CASHIER_SANDBOX", default=False)
 
-# --- Celery ------------------------------------------------------------------------------------------------------------
+# --- Celery -----------------------------------------------------------------------------------------------------------
 HINTS_ENABLED = True
 TASK_SOFT_LIMIT_S = int(CHANNEL_DEADLINE_S) + 5
 CELERY = {
@@ -205,7 +205,7 @@ CELERY = {
     "timezone": "UTC",
 }
 
-# --- tracing and logs --------------------------------------------------------------------------------------------------
+# --- tracing and logs -------------------------------------------------------------------------------------------------
 TRACING = env.text("TRACING", "off")  # off | console (stored for the console) | otlp
 TRACING_SAMPLE_RATIO = env.seconds("TRACING_SAMPLE_RATIO", 1.0)
 LOG_FORMAT = env.text("LOG_FORMAT", "json")  # json | text

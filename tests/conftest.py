@@ -5,6 +5,8 @@ The controller starts them; pytest-xdist's workers find them through the environ
 
 import os
 import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +15,16 @@ _servers: list = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput") or config.option.collectonly:
         return
+    from config.runtime import lock
     from config.runtime.postgres import Postgres
     from config.runtime.valkey import Valkey
 
+    _remove_leftovers()
     data_dir = Path(os.environ["FENPAY_LOCAL_DIR"])
     data_dir.chmod(0o711)  # the server's own user must be able to pass through
+    config._fenpay_lock = lock.acquire(data_dir)
     for server in (Postgres(data_dir, fast=True), Valkey(data_dir)):
         server.start()
         _servers.append(server)
@@ -28,5 +33,53 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     for server in reversed(_servers):
         server.stop()
-    if _servers:
+    if hasattr(config, "_fenpay_lock"):
+        os.close(config._fenpay_lock)
         shutil.rmtree(os.environ["FENPAY_LOCAL_DIR"], ignore_errors=True)
+
+
+def _remove_leftovers() -> None:
+    """A run that was killed could not clean up. Its lock is free: the kernel let it go."""
+    from config.runtime import lock
+
+    for directory in Path(tempfile.gettempdir()).glob("fenpay-test-*"):
+        if directory == Path(os.environ["FENPAY_LOCAL_DIR"]) or not (directory / "lock").exists():
+            continue
+        try:
+            descriptor = lock.acquire(directory, wait_s=0)
+        except (lock.DataDirectoryInUseError, OSError):
+            continue
+        shutil.rmtree(directory, ignore_errors=True)
+        os.close(descriptor)
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[object, str], None]:
+    """`require(condition, reason)`: skip a test whose optional tool is missing, or fail it under REQUIRE_ALL=1 (CI)."""
+
+    def require(condition: object, reason: str) -> None:
+        if condition:
+            return
+        if os.environ.get("REQUIRE_ALL") == "1":
+            pytest.fail(f"REQUIRE_ALL=1, but {reason}", pytrace=False)
+        pytest.skip(reason)
+
+    return require
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef) -> Iterator[None]:
+    """Let a transactional test empty the append-only tables at its end: only their triggers on TRUNCATE are put to rest.
+
+    Those on UPDATE and DELETE stay awake, so that the tests meet the same rules as the money does.
+    """
+    from django.db import connection
+
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
+            " WHERE tgname LIKE '%\\_append\\_only\\_truncate' AND tgenabled <> 'D'"
+        )
+        for table, trigger in cursor.fetchall():
+            cursor.execute(f'ALTER TABLE {table} DISABLE TRIGGER "{trigger}"')
+    yield

