@@ -1,0 +1,67 @@
+"""The call log: every request of a merchant, found by request id, operation or number."""
+
+import secrets
+import time
+
+from django.http import HttpRequest
+
+from sandbox import clock
+from sandbox.models import Call
+from sandbox.store import writing
+
+KEPT = 20_000
+
+
+def new_request_id() -> str:
+    return f"SANDBOX{secrets.token_hex(12).upper()}"
+
+
+class Log:
+    """One call, written when it is understood and again when it is answered."""
+
+    def __init__(self, request: HttpRequest, *, operation: str, mchid: str) -> None:
+        self.started = time.monotonic()
+        self.call = Call(
+            request_id=new_request_id(),
+            at=clock.now(),
+            method=str(request.method),
+            target=str(request.META.get("RAW_URI", request.path))[:512],
+            operation=operation,
+            mchid=mchid,
+        )
+
+    @property
+    def request_id(self) -> str:
+        return self.call.request_id
+
+    def begin(self, *, number: str) -> int:
+        """The request is authentic and readable: note it. Returns how many such calls came before it."""
+        self.call.number = number[:64]
+        before = Call.objects.filter(operation=self.call.operation, number=self.call.number, mchid=self.call.mchid)
+        with writing():
+            count = before.count() if number else 0
+            self.call.save()
+        return count
+
+    def executed(self, *, done: bool, fault: str) -> None:
+        """Its effect is (not) in the books, whatever the caller will get to hear."""
+        self.call.executed, self.call.fault = done, fault
+
+    def finish(self, *, status: int, code: str) -> None:
+        self.call.status, self.call.code = status, code
+        self.call.duration_ms = int((time.monotonic() - self.started) * 1000)
+        if self.call.executed is None:
+            self.call.executed = False
+        self.save()
+
+    def save(self) -> None:
+        with writing():
+            self.call.save()
+
+
+def prune() -> None:
+    """Keep the last KEPT calls."""
+    newest = Call.objects.order_by("-pk").values_list("pk", flat=True).first()
+    if newest and newest > KEPT:
+        with writing():
+            Call.objects.filter(pk__lte=newest - KEPT).delete()

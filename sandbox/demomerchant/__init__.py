@@ -1,0 +1,1 @@
+"""The demo merchant: the smallest honest receiver of notifications. It verifies, deduplicates, remembers and shows."""

@@ -1,0 +1,30 @@
+"""Where a browser may be sent back to: hosts on a list, so that the sandbox is nobody's open redirect."""
+
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from sandbox import environment
+
+
+def allowed(url: str) -> bool:
+    """An absolute http(s) address whose host is on the list; any port."""
+    return bool(origin(url))
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of an allowed address, built from its parsed parts; "" for any other."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return ""
+    plain = parts.scheme in {"http", "https"} and parts.username is None and "\\" not in url
+    if not plain or host not in environment.current().redirect_hosts:
+        return ""
+    return f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+
+
+def with_query(url: str, **more: str) -> str:
+    """`url` with more parameters at the end of its query; those of the same name are replaced."""
+    parts = urlsplit(url)
+    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in more]
+    return urlunsplit(parts._replace(query=urlencode([*kept, *more.items()])))

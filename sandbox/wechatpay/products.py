@@ -1,0 +1,139 @@
+"""The products that create an order, as data: fields, limits, and what the answer hands out.
+
+Another product (h5, app) is another entry here and its trade type in bodies.py.
+"""
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from sandbox import environment
+from sandbox.wechatpay.fields import Field, Flag, Group, Many, Text, Whole
+
+DEFAULT_LIFETIME = timedelta(days=7)
+LIFETIME_MIN = timedelta(minutes=1)
+DETAIL_BYTES_MAX = 6_144
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d"
+
+
+def notify_url_issue(url: str) -> str:
+    """What is wrong with a notify_url, or "". Only the development switch allows http and private hosts."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "回调地址格式错误"
+    if "?" in url or "#" in url:
+        return "回调地址不能携带参数"
+    if not parts.hostname or parts.scheme not in {"http", "https"} or parts.username is not None:
+        return "回调地址格式错误"
+    if environment.current().allow_http_notify:
+        return ""
+    if parts.scheme != "https":
+        return "回调地址必须为https"
+    return "回调地址必须为公网可访问的地址" if _is_private(parts.hostname) else ""
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or "." not in host
+
+
+MCHID = Text(label="直连商户号", max_length=32, required=True)
+CURRENCY = Text(label="货币类型", max_length=16, choices=("CNY",))
+NOTIFY_URL = Text(label="通知地址", max_length=255, required=True, rule=notify_url_issue)
+_GOODS = Group(
+    label="单品",
+    members={
+        "merchant_goods_id": Text(label="商户侧商品编码", max_length=32, required=True),
+        "wechatpay_goods_id": Text(label="微信支付商品编码", max_length=32),
+        "goods_name": Text(label="商品名称", max_length=256),
+        "quantity": Whole(label="商品数量", minimum=1, required=True),
+        "unit_price": Whole(label="商品单价", required=True),
+    },
+)
+_STORE = Group(
+    label="商户门店信息",
+    members={
+        "id": Text(label="门店编号", max_length=32, required=True),
+        "name": Text(label="门店名称", max_length=256),
+        "area_code": Text(label="地区编码", max_length=32),
+        "address": Text(label="详细地址", max_length=512),
+    },
+)
+_COMMON: Mapping[str, Field] = {
+    "appid": Text(label="公众账号ID", max_length=32, required=True),
+    "mchid": MCHID,
+    "description": Text(label="商品描述", max_length=127, required=True),
+    "out_trade_no": Text(label="商户订单号", min_length=6, max_length=32, required=True, pattern=r"[0-9A-Za-z_\-|*]+"),
+    "time_expire": Text(label="交易结束时间", max_length=64, pattern=_TIME),
+    "attach": Text(label="附加数据", min_length=0, max_length=128),
+    "notify_url": NOTIFY_URL,
+    "goods_tag": Text(label="订单优惠标记", max_length=32),
+    "limit_pay": Many(label="指定支付方式", item=Text(label="支付方式", max_length=32)),
+    "support_fapiao": Flag(label="电子发票入口开放标识"),
+    "amount": Group(
+        label="订单金额",
+        required=True,
+        members={"total": Whole(label="总金额", minimum=1, required=True), "currency": CURRENCY},
+    ),
+    "detail": Group(
+        label="优惠功能",
+        bytes_max=DETAIL_BYTES_MAX,
+        members={
+            "cost_price": Whole(label="订单原价"),
+            "invoice_id": Text(label="商品小票ID", max_length=32),
+            "goods_detail": Many(label="单品列表", item=_GOODS),
+        },
+    ),
+    "scene_info": Group(
+        label="场景信息",
+        members={
+            "payer_client_ip": Text(label="用户终端IP", max_length=45, required=True),
+            "device_id": Text(label="商户端设备号", max_length=32),
+            "store_info": _STORE,
+        },
+    ),
+    "settle_info": Group(label="结算信息", members={"profit_sharing": Flag(label="是否指定分账")}),
+}
+_PAYER = Group(
+    label="支付者",
+    required=True,
+    members={"openid": Text(label="用户标识", max_length=128, required=True, pattern=r"[0-9A-Za-z_\-]+")},
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """`answer` makes the body of a 200 from the prepay token; an empty prefix is `wx` and the time."""
+
+    name: str
+    members: Mapping[str, Field]
+    lifetime_max: timedelta
+    token_bytes: int
+    answer: Callable[[str], dict[str, Any]]
+    token_prefix: str = ""
+
+
+CODE_URL_START = "weixin://wxpay/bizpayurl?pr="
+PRODUCTS: Mapping[str, Product] = {
+    "jsapi": Product(
+        name="jsapi",
+        members={**_COMMON, "payer": _PAYER},
+        lifetime_max=timedelta(days=15),
+        token_bytes=10,
+        answer=lambda token: {"prepay_id": token},
+    ),
+    "native": Product(
+        name="native",
+        members=_COMMON,
+        lifetime_max=timedelta(days=7),
+        token_bytes=5,
+        token_prefix="S",  # noqa: S106 - the first letter of a QR code's path
+        answer=lambda token: {"code_url": CODE_URL_START + token},
+    ),
+}

@@ -1,0 +1,21 @@
+"""What the sandbox's own tests share: a merchant that calls it, a server that receives its notifications."""
+
+from collections.abc import Iterator
+
+import pytest
+from callers import Caller, Receiver
+from sandboxes import RunningSandbox, fresh_sandbox, running_sandbox, session_sandbox
+
+__all__ = ["fresh_sandbox", "running_sandbox", "session_sandbox"]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def caller(running_sandbox: RunningSandbox, receiver: Receiver) -> Iterator[Caller]:
+    with Caller(running_sandbox, notify_url=receiver.url) as merchant:
+        yield merchant
