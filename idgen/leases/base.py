@@ -5,10 +5,12 @@ A lease store hands out worker ids. It is the only judge of expiry, and the next
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
-SKEW_MAX_MS = 5_000
-REST_MAX_MS = 1_000
+SKEW_MAX_MS: Final = 5_000
+"""No id is leased while the wall clock and the store's clock differ by more."""
+REST_MAX_MS: Final = 1_000
+"""A worker id whose mark is at most so far ahead may be leased again: its next holder starts in the `hold` rung."""
 
 
 class StoreDown(Exception):
@@ -38,6 +40,9 @@ class Timing:
     def deadline_s(self, sent_s: float) -> float:
         """When to stop issuing, for a request sent at `sent_s`, both on CLOCK_MONOTONIC."""
         return sent_s + self.ttl_s - self.margin_s
+
+
+DEFAULT_TIMING: Final = Timing()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from psycopg2 import errors as pg_errors
 from psycopg2 import extensions
 
 from idgen.errors import LeaseLost, NoWorker
-from idgen.leases.base import REST_MAX_MS, Grant, LeaseRow, StoreDown, Timing
+from idgen.leases.base import DEFAULT_TIMING, REST_MAX_MS, Grant, LeaseRow, StoreDown, Timing
 
 CALL_TIMEOUT_S: Final = 2.5
 """For name resolution's result, connecting, TLS and the statement together; a stopped server must not stop us."""
@@ -77,7 +77,7 @@ class PostgresLeases:
         self,
         *,
         parameters: dict[str, Any],
-        timing: Timing = Timing(),  # noqa: B008 - frozen
+        timing: Timing = DEFAULT_TIMING,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.timing = timing

@@ -6,7 +6,7 @@ from uuid import uuid4
 from idgen import LeaseLost, NoWorker
 from idgen.generator import Generator
 from idgen.layout import EPOCH_MS
-from idgen.leases.base import REST_MAX_MS, Grant, StoreDown, Timing
+from idgen.leases.base import DEFAULT_TIMING, REST_MAX_MS, Grant, StoreDown, Timing
 
 START_MS = EPOCH_MS + 50_000_000_000
 
@@ -44,9 +44,9 @@ class Clock:
 
 
 class MemoryLeases:
-    """Worker ids in a dict, judged by true time. `views` are one holder's connection to it, with that holder's clock."""
+    """Worker ids in a dict, judged by true time. A `view` is one holder's connection, with that holder's clock."""
 
-    def __init__(self, *, clock: Clock, workers: int = 4, timing: Timing = Timing()) -> None:
+    def __init__(self, *, clock: Clock, workers: int = 4, timing: Timing = DEFAULT_TIMING) -> None:
         self.clock = clock
         self.timing = timing
         self.rows_by_id = {
