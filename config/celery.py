@@ -3,9 +3,10 @@
 import os
 
 from celery import Celery
+from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("fenpay")
-app.config_from_object("django.conf:settings", namespace=None)
+app.add_defaults(lambda: settings.CELERY)
 app.autodiscover_tasks()
