@@ -136,6 +136,7 @@ MASTER_KEY = env.text("MASTER_KEY")
 TIMESTAMP_WINDOW_S = 300
 NONCE_LIFETIME_S = 660  # a timestamp 300 s ahead stays acceptable for 600 s; plus a margin
 API_BODY_BYTES_MAX = 65_536
+TARGET_FROM_PATH = False  # True under tests only: Django's test client has no request line
 NOTIFICATION_TIMEOUT_S = 5.0
 NOTIFICATION_ALLOW_HTTP = env.flag("NOTIFICATION_ALLOW_HTTP", default=False)  # for the demo merchant on this machine
 NOTIFICATION_PRIVATE_HOSTS = env.listed("NOTIFICATION_PRIVATE_HOSTS")  # host:port pairs inside our own network

@@ -16,5 +16,6 @@ os.environ.setdefault("LOG_FORMAT", "text")
 
 from config.settings import *  # noqa: E402, F403
 
+TARGET_FROM_PATH = True
 HINTS_ENABLED = False  # a test decides itself when a worker runs
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # operators' logins in tests only

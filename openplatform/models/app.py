@@ -16,7 +16,7 @@ class AppStatus(models.TextChoices):
 
 
 class App(models.Model):
-    """Known to the world by `app_id`: a snowflake, so neither guessable from a neighbour's nor telling how many we have."""
+    """Known to the world by `app_id`: a snowflake, so it does not follow its neighbour's nor tell how many we have."""
 
     app_id = SnowflakeField(_("app id"), primary_key=True)
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="apps", verbose_name=_("merchant"))
@@ -41,9 +41,7 @@ class App(models.Model):
         return f"{self.name} ({self.pk})"
 
     @classmethod
-    def register(
-        cls, *, merchant: Merchant, name: str, now: datetime, accepts_wechatpay_scheme: bool = False
-    ) -> "App":
+    def register(cls, *, merchant: Merchant, name: str, now: datetime, accepts_wechatpay_scheme: bool = False) -> "App":
         """Write down a new app, active, without a key."""
         app = cls(merchant=merchant, name=name, created_at=now, accepts_wechatpay_scheme=accepts_wechatpay_scheme)
         app.save(force_insert=True)

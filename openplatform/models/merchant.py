@@ -19,9 +19,7 @@ class Merchant(models.Model):
 
     id = SnowflakeField(_("merchant id"), primary_key=True)
     name = models.CharField(_("name"), max_length=64)
-    status = models.CharField(
-        _("status"), max_length=16, choices=MerchantStatus.choices, default=MerchantStatus.ACTIVE
-    )
+    status = models.CharField(_("status"), max_length=16, choices=MerchantStatus.choices, default=MerchantStatus.ACTIVE)
     created_at = models.DateTimeField(_("created at"))
 
     class Meta:

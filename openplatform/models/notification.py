@@ -75,7 +75,7 @@ class Notification(models.Model):
         return f"{self.event_type} {self.object_no}"
 
     @classmethod
-    def record(
+    def record(  # noqa: PLR0913 - one row, all named
         cls,
         *,
         app: App,

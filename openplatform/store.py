@@ -1,0 +1,63 @@
+"""The fast store (Redis or Valkey). It may be lost or away at any time: nothing that is owed lives here."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+COOL_OFF_S = 1.0
+
+
+class StoreDown(Exception):
+    """The store refused, was silent for longer than REDIS_TIMEOUT_S, or did so less than a second ago."""
+
+
+class _Circuit:
+    """After one failure nobody asks for a second: a frozen store must not cost every request its timeout."""
+
+    def __init__(self) -> None:
+        self._closed_again_at = 0.0
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        if time.monotonic() < self._closed_again_at:
+            raise StoreDown("cooling off")
+
+    def trip(self) -> None:
+        with self._lock:
+            self._closed_again_at = time.monotonic() + COOL_OFF_S
+
+    def reset(self) -> None:
+        with self._lock:
+            self._closed_again_at = 0.0
+
+
+circuit = _Circuit()
+
+
+@contextmanager
+def store() -> Iterator["redis.Redis"]:
+    """A client whose every call ends within REDIS_TIMEOUT_S. Raises StoreDown for whatever goes wrong with it."""
+    circuit.check()
+    try:
+        yield _client(settings.REDIS_URL)
+    except redis.RedisError as error:
+        circuit.trip()
+        raise StoreDown(type(error).__name__) from error
+
+
+@cache
+def _client(url: str) -> "redis.Redis":
+    # redis-py retries ten times by default: a dead server would cost seconds although every timeout is short.
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=settings.REDIS_TIMEOUT_S,
+        socket_connect_timeout=settings.REDIS_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
