@@ -5,7 +5,7 @@ from django.db import migrations
 BALANCED = """
 CREATE FUNCTION ledger_entry_must_balance() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    entry bigint := CASE TG_TABLE_NAME WHEN 'payments_posting' THEN NEW.entry_id ELSE NEW.id END;
+    entry bigint := (to_jsonb(NEW) ->> TG_ARGV[0])::bigint;  -- the column that names the entry
     total bigint;
     lines bigint;
 BEGIN
@@ -17,9 +17,9 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE CONSTRAINT TRIGGER ledger_entry_balanced AFTER INSERT ON payments_posting
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_entry_must_balance();
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_entry_must_balance('entry_id');
 CREATE CONSTRAINT TRIGGER ledger_entry_has_postings AFTER INSERT ON payments_ledgerentry
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_entry_must_balance();
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger_entry_must_balance('id');
 """
 
 UNBALANCED = """
