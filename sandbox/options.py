@@ -19,7 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "stuck_s": 60.0,  # a stuck refund
     "timeout_s": 30.0,  # how long a timing-out answer is held back, never compressed
 }
-_cache: dict[str, Any] = {}
+_current: dict[str, Any] | None = None
 _lock = threading.Lock()
 
 
@@ -28,15 +28,16 @@ class UnknownOption(Exception):
 
 
 def get(name: str) -> Any:
-    with _lock:
-        if not _cache:
-            _cache.update(_first_values())
-            _cache.update(Option.objects.values_list("name", "value"))
-        return _cache[name]
+    return everything()[name]
 
 
 def everything() -> dict[str, Any]:
-    return {name: get(name) for name in DEFAULTS}
+    """All options as they are now; read from the database once."""
+    global _current  # noqa: PLW0603 - one process, one cache
+    with _lock:
+        if _current is None:
+            _current = _first_values() | dict(Option.objects.values_list("name", "value"))
+        return dict(_current)
 
 
 def put(changes: dict[str, Any]) -> None:
@@ -49,21 +50,25 @@ def put(changes: dict[str, Any]) -> None:
     with writing():
         for name, value in changes.items():
             Option.objects.update_or_create(name=name, defaults={"value": value})
-    with _lock:
-        _cache.update(changes)
+    _reread()
 
 
 def forget() -> None:
     """Back to the first values."""
     with writing():
         Option.objects.all().delete()
-    with _lock:
-        _cache.clear()
+    _reread()
 
 
 def compressed(seconds: float) -> float:
     """A waiting time of the real platform, divided by the compression that this sandbox was started with."""
     return seconds / environment.current().compress
+
+
+def _reread() -> None:
+    global _current  # noqa: PLW0603 - one process, one cache
+    with _lock:
+        _current = None
 
 
 def _first_values() -> dict[str, Any]:

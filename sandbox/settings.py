@@ -50,9 +50,12 @@ LOCALE_PATHS = [SANDBOX_ROOT / "locale"]
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {
+        # A 500 that a rule wants is the sandbox's daily work and stands in the call log; an exception is a defect.
+        "defects": {"()": "django.utils.log.CallbackFilter", "callback": lambda record: bool(record.exc_info)},
+    },
     "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "line"}},
     "root": {"handlers": ["out"], "level": "INFO"},
-    # A refused request is the sandbox's daily work and stands in the call log.
-    "loggers": {"django.request": {"level": "CRITICAL"}, "urllib3": {"level": "ERROR"}},
+    "loggers": {"django.request": {"filters": ["defects"]}, "urllib3": {"level": "ERROR"}},
 }

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 from sandboxes import RunningSandbox
+from urllib3.util import SKIP_HEADER
 
 _numbers = itertools.count(1)
 
@@ -40,8 +41,8 @@ class Caller:
     def __exit__(self, *exc: object) -> None:
         self.session.close()
 
-    def sign(self, message: str) -> str:
-        return base64.b64encode(self.key.sign(message.encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
+    def sign(self, message: bytes) -> str:
+        return base64.b64encode(self.key.sign(message, padding.PKCS1v15(), hashes.SHA256())).decode()
 
     def authorization(self, method: str, target: str, body: bytes, **changes: str) -> str:
         parts = {
@@ -50,7 +51,7 @@ class Caller:
             "timestamp": str(int(time.time())),
             "serial_no": self.identity["merchant_serial_no"],
         } | changes
-        message = f"{method}\n{target}\n{parts['timestamp']}\n{parts['nonce_str']}\n{body.decode()}\n"
+        message = f"{method}\n{target}\n{parts['timestamp']}\n{parts['nonce_str']}\n".encode() + body + b"\n"
         parts.setdefault("signature", self.sign(message))
         return "WECHATPAY2-SHA256-RSA2048 " + ",".join(f'{name}="{value}"' for name, value in parts.items())
 
@@ -65,7 +66,7 @@ class Caller:
         **changes: str,
     ) -> requests.Response:
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent = {
+        sent: dict[str, str | None] = {
             "Authorization": self.authorization(method, target, content, **changes),
             "Accept": "application/json",
             "User-Agent": "fenpay tests",
@@ -73,8 +74,7 @@ class Caller:
         }
         if content:
             sent["Content-Type"] = "application/json"
-        for name, value in (headers or {}).items():
-            sent[name] = value
+        sent |= headers or {}
         request = requests.Request(method, self.sandbox.base_url + target, data=content or None)
         prepared = self.session.prepare_request(request)
         prepared.url = self.sandbox.base_url + target  # exactly these bytes
@@ -82,6 +82,8 @@ class Caller:
             prepared.headers.pop(name, None)
             if value is not None:
                 prepared.headers[name] = value
+            elif name == "User-Agent":
+                prepared.headers[name] = SKIP_HEADER  # else urllib3 would add its own
         return self.session.send(prepared, timeout=timeout)
 
     def order(self, fen: int = 4030, **changes: Any) -> dict[str, Any]:
@@ -137,7 +139,7 @@ class Caller:
             "nonceStr": secrets.token_hex(8),
             "package": f"prepay_id={prepay_id}",
         }
-        message = "".join(f"{value}\n" for value in found.values())
+        message = "".join(f"{value}\n" for value in found.values()).encode()
         return found | {"signType": "RSA", "paySign": self.sign(message)} | changes
 
     def genuine(self, headers: Any, body: bytes) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from callers import Receiver, new_number
 from sandboxes import RunningSandbox, wait_until
-from wechatpayv3 import WeChatPay, WeChatPayType
+from wechatpayv3 import WeChatPay, WeChatPayType, core
 
 from sandbox import crypto
 
@@ -110,8 +110,6 @@ def test_it_refunds_asks_for_the_refund_and_reads_the_refund_notification(
 def test_it_downloads_the_platform_certificates_in_certificate_mode(
     running_sandbox: RunningSandbox, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wechatpayv3 import core
-
     construct = core.Core.__init__
 
     def pointed(self: Any, *args: Any, **kwargs: Any) -> None:
