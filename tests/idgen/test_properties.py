@@ -204,7 +204,7 @@ def restart_after_a_step_back():
     ours = Ours(clock, workers=1)
     made = ours.take(5_000)
     ours.close()
-    clock.step(-2)
+    clock.step(-1)
     ours.restart()
     return made + ours.take(5_000)
 

@@ -1,0 +1,160 @@
+"""What the tests run in other processes. `child.py ROLE JSON` speaks one JSON value per line."""
+
+import json
+import os
+import select
+import sys
+import time
+from typing import Any
+
+from idgen.errors import IdgenUnavailable
+from idgen.generator import Generator
+from idgen.layout import EPOCH_MS
+from idgen.leases.base import Grant, LeaseStore, StoreDown, Timing
+
+
+def say(value: object) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def open_store(options: dict[str, Any]) -> LeaseStore:
+    timing = Timing(**options["timing"])
+    if "endpoints" in options:
+        from idgen.leases.etcd import EtcdLeases  # noqa: PLC0415 - each role loads only its store
+
+        return EtcdLeases(endpoints=options["endpoints"], prefix=options.get("prefix", "/idgen"), timing=timing)
+    from idgen.leases.postgresql import PostgresLeases  # noqa: PLC0415
+
+    return PostgresLeases(parameters=options["parameters"], timing=timing)
+
+
+class Blind:
+    """A store whose grants never seem to end: what remains is the window."""
+
+    def __init__(self, store: LeaseStore) -> None:
+        self._store = store
+        self.timing = store.timing
+
+    def acquire(self, **named: Any) -> Grant:
+        grant = self._store.acquire(**named)
+        object.__setattr__(grant, "deadline_s", float("inf"))
+        return grant
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+class Naive:
+    """A worker id from the store, and after that nothing is checked."""
+
+    def __init__(self, store: LeaseStore) -> None:
+        self._grant = store.acquire(info="naive")
+        self._last_ms = self._sequence = 0
+
+    def next_id(self) -> int:
+        now_ms = time.time_ns() // 1_000_000
+        self._sequence = self._sequence + 1 if now_ms == self._last_ms else 0
+        self._last_ms = now_ms
+        return (now_ms - EPOCH_MS) << 22 | self._grant.worker_id << 12 | self._sequence
+
+
+def sleep_by_select(seconds: float) -> None:
+    """libfaketime breaks `time.sleep` (EINVAL from clock_nanosleep)."""
+    select.select([], [], [], seconds)
+
+
+def make(options: dict[str, Any]) -> Any:
+    form = options.get("form", "deadline")
+    if form == "naive":
+        return Naive(open_store(options))
+    opened = (lambda: Blind(open_store(options))) if form == "window" else (lambda: open_store(options))
+    return Generator(
+        open_store=opened,
+        sleep=sleep_by_select,
+        renew_in_background=form == "deadline" and options.get("background", True),
+    )
+
+
+def stream(options: dict[str, Any]) -> None:
+    """One id about every millisecond, with the monotonic time; a refusal is its name. Ends with stdin."""
+    generator = make(options)
+    while not select.select([sys.stdin], [], [], 0.001)[0]:
+        try:
+            number: object = generator.next_id()
+        except IdgenUnavailable as error:
+            number = type(error).__name__
+            sleep_by_select(0.01)
+        say([time.monotonic(), number])
+
+
+def answer(options: dict[str, Any]) -> None:
+    """Commands on stdin: a number takes so many ids, `renew` renews, `health` tells; a refusal is its name."""
+    generator = make(options)
+    for text in sys.stdin:
+        word = text.strip()
+        try:
+            if word == "renew":
+                say(generator.renew())
+            elif word == "health":
+                say(generator.health())
+            else:
+                say([generator.next_id() for _ in range(int(word))])
+        except IdgenUnavailable as error:
+            say(type(error).__name__)
+
+
+def hold(options: dict[str, Any]) -> None:
+    """Lease, say which id or which refusal, and keep it until stdin ends."""
+    generator = make(options)
+    began_s = time.monotonic()
+    try:
+        generator.next_id()
+        say([generator.health()["worker_id"], time.monotonic() - began_s])
+    except IdgenUnavailable as error:
+        say([type(error).__name__, time.monotonic() - began_s])
+    sys.stdin.read()
+
+
+def acquire_all(options: dict[str, Any]) -> None:
+    """`holders` leases in this process, one after the other: worker ids, or the names of refusals."""
+    store = open_store(options)
+    say("ready")
+    sys.stdin.readline()
+    got: list[object] = []
+    for number in range(options["holders"]):
+        try:
+            got.append(store.acquire(info=f"holder {number}").worker_id)
+        except (IdgenUnavailable, StoreDown) as error:
+            got.append(type(error).__name__)
+    say(got)
+
+
+def fork(options: dict[str, Any]) -> None:
+    """Issue, fork twice, and issue on in all three, from many numbers left in the open block."""
+    generator = make(options)
+    parent = [generator.next_id() for _ in range(10)]
+    pipes = []
+    for _ in range(2):
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            os.close(reader)
+            with os.fdopen(writer, "w") as pipe:
+                pipe.write(json.dumps([generator.next_id() for _ in range(options["each"])]))
+            os._exit(0)
+        os.close(writer)
+        pipes.append(reader)
+    parent += [generator.next_id() for _ in range(options["each"])]
+    made = [parent]
+    for reader in pipes:
+        with os.fdopen(reader) as pipe:
+            made.append(json.loads(pipe.read()))
+    generator.renew()
+    parent += [generator.next_id() for _ in range(10)]
+    say(made)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    roles = {each.__name__: each for each in (stream, answer, hold, acquire_all, fork)}
+    roles[sys.argv[1]](json.loads(sys.argv[2]))
