@@ -45,6 +45,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "openplatform.middleware.RequestIdMiddleware",
+    "config.tracing.TraceMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -176,39 +177,65 @@ CASHIER_SANDBOX = env.flag("CASHIER_SANDBOX", default=False)
 # --- Celery -----------------------------------------------------------------------------------------------------------
 HINTS_ENABLED = True
 TASK_SOFT_LIMIT_S = int(CHANNEL_DEADLINE_S) + 5
+TASK_HARD_LIMIT_S = TASK_SOFT_LIMIT_S + 5
 CELERY = {
     "broker_url": BROKER_URL,
     "broker_connection_retry_on_startup": True,
-    "broker_connection_timeout": 0.5,
+    "broker_connection_timeout": 3.0,
     "broker_transport_options": {
-        # Above the hard limit of every task: a lower value would deliver a running task twice.
+        # A message that nobody has acknowledged for so long is given out again. Above the hard limit of every task, or
+        # a task that still runs would be given to a second worker; kombu looks every 5 s, not every 100 s.
         "visibility_timeout": 60,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
-        "socket_connect_timeout": 0.5,
+        # For a worker, above the second for which it blocks on the queue. Publishers wait less (openplatform/hints.py).
+        "socket_timeout": 5,
+        "socket_connect_timeout": 3,
         "socket_keepalive": True,
         "health_check_interval": 10,
     }
-    if BROKER_URL.startswith("redis")
-    else {},
+    if BROKER_URL.startswith(("redis", "unix"))
+    else {"confirm_publish": True},
     "task_publish_retry": False,
     "task_ignore_result": True,
     "task_acks_late": True,
     "task_reject_on_worker_lost": False,  # rows are the truth: the sweep runs lost work again, with a count
+    # A backstop for what has no deadline of its own. Only the prefork pool keeps them: never use threads or solo.
     "task_soft_time_limit": TASK_SOFT_LIMIT_S,
-    "task_time_limit": TASK_SOFT_LIMIT_S + 5,
+    "task_time_limit": TASK_HARD_LIMIT_S,
     "task_default_queue": "default",
+    "task_routes": {"openplatform.*": {"queue": "notifications"}},
     "task_serializer": "json",
     "accept_content": ["json"],
+    "worker_pool": "prefork",
     "worker_prefetch_multiplier": 1,
     "worker_max_tasks_per_child": 1_000,
+    "worker_max_memory_per_child": 400_000,  # KiB
+    "worker_proc_alive_timeout": 30,  # a cold machine imports slowly
+    "worker_cancel_long_running_tasks_on_connection_loss": False,  # a call to a channel is never cut half way
     "worker_hijack_root_logger": False,
+    "worker_redirect_stdouts": False,
+    "worker_send_task_events": False,
     "timezone": "UTC",
+    # Beat is the guarantee, hints are the hurry. `expires`: a sweep that waited for a worker is of no use any more.
+    "beat_schedule_filename": str(LOCAL_DIR / "beat-schedule"),
+    "beat_max_loop_interval": 1,
+    "beat_schedule": {
+        name: {"task": name, "schedule": seconds, "options": {"expires": 2 * seconds}}
+        for name, seconds in {
+            "payments.sweep_payments": 2.0,
+            "payments.sweep_refunds": 2.0,
+            "payments.sweep_orders": 2.0,
+            "openplatform.sweep_notifications": 2.0,
+            "config.delete_old_spans": 600.0,
+        }.items()
+    },
 }
 
 # --- tracing and logs -------------------------------------------------------------------------------------------------
 TRACING = env.text("TRACING", "off")  # off | console (stored for the console) | otlp
 TRACING_SAMPLE_RATIO = env.seconds("TRACING_SAMPLE_RATIO", 1.0)
+TRACING_RETENTION = timedelta(hours=env.number("TRACING_RETENTION_HOURS", 168))
 LOG_FORMAT = env.text("LOG_FORMAT", "json")  # json | text
 LOGGING = {
     "version": 1,

@@ -14,7 +14,7 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests-only-for-tests-only-for-test
 os.environ.setdefault("MASTER_KEY", base64.b64encode(bytes(range(32))).decode())
 os.environ.setdefault("LOG_FORMAT", "text")
 
-from config.settings import *  # noqa: E402, F403
+from config.settings import *  # noqa: F403
 
 TARGET_FROM_PATH = True
 HINTS_ENABLED = False  # a test decides itself when a worker runs

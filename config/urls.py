@@ -1,8 +1,19 @@
-from django.contrib import admin
-from django.urls import path
+"""Every address that we serve."""
 
 from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+
+from config import health, waterfall
 
 urlpatterns = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path(f"{settings.ADMIN_PATH}trace/<str:trace_id>/", admin.site.admin_view(waterfall.page), name="trace"),
     path(settings.ADMIN_PATH, admin.site.urls),
+    path("", include("payments.urls")),
 ]
+
+handler400 = "config.errors.bad_request"
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.server_error"

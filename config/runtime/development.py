@@ -67,11 +67,6 @@ def environment(*, local_dir: Path, ports: Ports) -> dict[str, str]:
         "NOTIFICATION_PRIVATE_HOSTS": f"{HOST}:{ports.demo}",
         "CHANNEL_PRIVATE_HOSTS": f"{HOST}:{ports.sandbox}",
         "CASHIER_SANDBOX": "1",
-        "SANDBOX_DIR": str(local_dir / "sandbox"),
-        "SANDBOX_BASE_URL": f"http://{HOST}:{ports.sandbox}",
-        "SANDBOX_ALLOW_HTTP_NOTIFY": "1",
-        "DEMO_BASE_URL": f"http://{HOST}:{ports.demo}",
-        "DEMO_DIR": str(local_dir / "demo"),
         "WEB_PORT": str(ports.web),
         "SANDBOX_PORT": str(ports.sandbox),
         "DEMO_PORT": str(ports.demo),
@@ -97,18 +92,38 @@ def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
     path.chmod(0o600)
 
 
-def stages(*, local_dir: Path, ports: Ports) -> Sequence[Stage]:
-    """Servers, schema, demo data, the outside world, and then us."""
+def stages(*, local_dir: Path, ports: Ports, seeded: list[str]) -> Sequence[Stage]:
+    """Servers, schema, demo data, the outside world, and then us. `seeded` takes the lines that the seed prints."""
+    sandbox = ("--dir", str(local_dir / "sandbox"), "--base-url", f"http://{HOST}:{ports.sandbox}")
+    notify_url = f"http://{HOST}:{ports.demo}/notify"
     return [
         _servers(local_dir),
         [
             Job(name="migrate", command=_manage("migrate", "--verbosity", "0"), is_task=True),
-            Job(name="sandbox-init", command=python("-m", "sandbox", "init"), is_task=True),
+            Job(name="sandbox", command=python("-m", "sandbox", "init", *sandbox), is_task=True),
         ],
-        [Job(name="seed", command=_manage("seed_demo"), is_task=True)],
+        [Job(name="seed", command=_manage("seed_demo", "--notify-url", notify_url), is_task=True, collect=seeded)],
         [
-            _service("sandbox", python("-m", "sandbox", "serve"), port=ports.sandbox),
-            _service("demo", python("-m", "sandbox", "demo-merchant"), port=ports.demo),
+            _service(
+                "sandbox",
+                python("-m", "sandbox", "serve", *sandbox, "--bind", f"{HOST}:{ports.sandbox}", "--allow-http-notify"),
+                port=ports.sandbox,
+            ),
+            _service(
+                "demo",
+                python(
+                    "-m",
+                    "sandbox",
+                    "demo-merchant",
+                    "--dir",
+                    str(local_dir / "demo" / "merchant"),
+                    "--config",
+                    str(local_dir / "demo" / "merchant.json"),
+                    "--bind",
+                    f"{HOST}:{ports.demo}",
+                ),
+                port=ports.demo,
+            ),  # fmt: skip
         ],
         [
             _worker("worker", queues=("default", "notifications"), concurrency=4),

@@ -40,6 +40,7 @@ class Job:
     env: Mapping[str, str] = field(default_factory=dict)  # on top of the environment that all have
     cwd: Path | None = None
     user: str | None = None
+    collect: list[str] | None = None  # takes its lines too
     stop_signal: int = signal.SIGTERM
     death_signal: int = signal.SIGTERM
 
@@ -206,6 +207,8 @@ class Supervisor:
     def _line(self, running: _Running, line: bytes) -> None:
         if running.job.ready_line and running.job.ready_line in line:
             running.seen_line = True
+        if running.job.collect is not None:
+            running.job.collect.append(line.decode("utf-8", "replace"))
         self._print(running.job.name, line)
 
     def _drain(self, running: _Running) -> None:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config import environment as env
-from config.runtime import development, lock, places
+from config.runtime import development, lock, places, welcome
 from config.runtime.postgres import EmbeddedPostgresUnavailableError
 from config.runtime.supervisor import Supervisor
 from config.runtime.valkey import EmbeddedValkeyUnavailableError
@@ -44,10 +44,11 @@ class Command(BaseCommand):
             ports.check_free()
             variables = development.environment(local_dir=local_dir, ports=ports)
             development.write_env_file(local_dir / "env", variables)
+            seeded: list[str] = []
             supervisor = Supervisor(env=variables, cwd=env.BASE_DIR, out=sys.stdout, keep_open=[held])
             return supervisor.run(
-                development.stages(local_dir=local_dir, ports=ports),
-                announce=lambda: self._announce(local_dir=local_dir, ports=ports),
+                development.stages(local_dir=local_dir, ports=ports, seeded=seeded),
+                announce=lambda: self.stdout.write(welcome.text(seeded=seeded, local_dir=local_dir, ports=ports)),
             )
         finally:
             os.close(held)

@@ -1,0 +1,45 @@
+"""gunicorn for the web process: `gunicorn -c python:config.gunicorn config.wsgi:application`.
+
+Why gunicorn: a merchant signs the request target as it stands on the wire, and of the servers that we tried only this
+one hands it over untouched, as RAW_URI (docs/adr/0001).
+"""
+
+import os
+import signal
+from typing import Any
+
+from config import environment as env
+from config.runtime import process
+
+bind = env.text("WEB_BIND", f"127.0.0.1:{env.number('WEB_PORT', 8000)}")
+worker_class = "gthread"
+workers = env.number("WEB_WORKERS", 2)
+threads = env.number("WEB_THREADS", 8)  # `POST /orders` waits for its channel: a waiting thread costs no CPU
+backlog = 512
+timeout = 60  # of a worker process that no longer shows signs of life; requests have deadlines of their own
+graceful_timeout = 15
+keepalive = 15
+max_requests = 50_000  # a new process now and then, long before a slow leak would matter
+max_requests_jitter = 5_000
+limit_request_line = 4_094
+limit_request_fields = 64
+limit_request_field_size = 8_190
+control_socket_disable = True
+accesslog = "-" if env.flag("ACCESS_LOG", default=False) else None
+access_log_format = "%(m)s %(U)s %(s)s %(L)ss"  # the path without its query, and no header
+loglevel = "info"
+forwarded_allow_ips = env.text("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+proc_name = "fenpay-web"
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """A worker must not outlive its arbiter."""
+    process.tie_to_parent(server.pid, signal.SIGTERM)
+
+
+def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Give away the spans that are still in memory."""
+    from config import tracing  # noqa: PLC0415 - only in a worker
+
+    if os.getpid() == worker.pid:
+        tracing.stop()
