@@ -232,11 +232,12 @@ def _forget_after_fork() -> None:
 os.register_at_fork(after_in_child=_forget_after_fork)
 
 
-def _own_session() -> Session:
-    if not hasattr(_local, "session"):
-        _local.session = Session()
-    session: Session = _local.session
-    return session
+def _own_session(private_hosts: frozenset[str]) -> Session:
+    """This thread's session for callers with the same rights: a connection that one may open is not lent to another."""
+    sessions: dict[frozenset[str], Session] = _local.__dict__.setdefault("sessions", {})
+    if private_hosts not in sessions:
+        sessions[private_hosts] = Session()
+    return sessions[private_hosts]
 
 
 @contextmanager
@@ -265,7 +266,7 @@ def send(  # noqa: PLR0913 - the one place where a request is described
     `private_hosts` names "host:port" pairs that may resolve to addresses that are not public.
     Raises NotSent or NoAnswer; ValueError when `url` is not in its normal form (what was signed must be what is sent).
     """
-    session = session or _own_session()
+    session = session or _own_session(private_hosts)
     sent_headers = {"Accept-Encoding": "identity", "User-Agent": "fenpay/1", **headers}
     request = requests.Request(method, url, headers=sent_headers, data=body or None).prepare()
     if request.url != url:

@@ -295,3 +295,15 @@ def test_a_certificate_of_an_unknown_authority_is_certainly_not_sent(peer, tmp_p
     with pytest.raises(transport.NotSent) as caught:
         call(host, scheme="https", private_hosts=frozenset({host}))
     assert caught.value.reason == "tls_failed"
+
+
+def test_a_connection_that_one_caller_may_open_is_not_lent_to_one_who_may_not(peer):
+    def handler(connection: socket.socket) -> None:
+        while read_request(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    server = peer(handler)
+    assert call(server.host, session=None).status == 200
+    with pytest.raises(transport.NotSent) as caught:
+        call(server.host, session=None, private_hosts=frozenset())
+    assert caught.value.reason == "address_refused"

@@ -1,0 +1,82 @@
+"""A merchant whose channel account points at a real sandbox process, and time that moves when a test says so."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from openplatform.models import Merchant
+from payments.models import ChannelAccount, Order, Refund
+from payments.operations import payments, refunds
+from payments.operations.demo import wechatpay_account_values
+from tests import factories
+from tests.factories import again, the_payment
+from tests.sandboxes import RunningSandbox, fresh_sandbox, running_sandbox, session_sandbox
+
+__all__ = ["fresh_sandbox", "running_sandbox", "session_sandbox"]
+
+
+class Shop:
+    """A merchant's app on the sandbox, and a worker that does what is due when it is told to."""
+
+    def __init__(self, sandbox: RunningSandbox) -> None:
+        self.sandbox, self.control = sandbox, sandbox.control
+        self.offset = timedelta(0)
+        merchant = Merchant.register(name="shop", now=self.now())
+        settings, secrets = wechatpay_account_values(sandbox.identity)
+        self.account = ChannelAccount.register(
+            merchant=merchant, channel="wechatpay", name="sandbox", settings=settings, secrets=secrets,
+            is_sandbox=True, now=self.now(),
+        )  # fmt: skip
+        self.app = factories.an_app(merchant=merchant)
+
+    def now(self) -> datetime:
+        return timezone.now() + self.offset
+
+    def later(self, seconds: float) -> None:
+        """Time passes, here and at the channel."""
+        self.offset += timedelta(seconds=seconds)
+        self.control.advance(seconds)
+
+    def order(self, amount_fen: int = 4030, **changes: object) -> Order:
+        changes = {"expires_at": self.now() + timedelta(minutes=30)} | changes
+        return factories.a_submitting_order(app=self.app, now=self.now(), amount_fen=amount_fen, **changes)
+
+    def drive(self, order: Order) -> Order:
+        """What a worker does when the payment is due: wait for that, then one step."""
+        self._wait_for(the_payment(order).next_check_at)
+        payments.drive_payment(payment_no=the_payment(order).pk, clock=self.now)
+        return again(order)
+
+    def drive_until(self, order: Order, *statuses: str, steps_max: int = 12) -> Order:
+        for _ in range(steps_max):
+            order = self.drive(order)
+            if order.status in statuses:
+                return order
+        raise AssertionError(f"still {order.status} after {steps_max} steps: {the_payment(order).last_answer}")
+
+    def drive_refund(self, refund: Refund) -> Refund:
+        self._wait_for(again(refund).next_check_at)
+        refunds.drive_refund(refund_no=refund.pk, clock=self.now)
+        return again(refund)
+
+    def _wait_for(self, moment: datetime | None) -> None:
+        if moment is not None and (wait := (moment - self.now()).total_seconds()) > 0:
+            self.later(wait + 0.01)
+
+    def paid_order(self, amount_fen: int = 4030) -> Order:
+        order = self.drive_until(self.order(amount_fen), "PAYING")
+        self.control.pay(str(the_payment(order).pk))
+        return self.drive_until(order, "SUCCEEDED")
+
+    def channel_calls(self, operation: str, number: int) -> int:
+        return len(self.control.calls(operation=operation, number=str(number)))
+
+
+@pytest.fixture
+def shop(running_sandbox: RunningSandbox, transactional_db: None, settings) -> Shop:
+    settings.CHANNEL_PRIVATE_HOSTS = [running_sandbox.host]
+    settings.CHANNEL_DEADLINE_S = 1.0
+    settings.CHANNEL_CONNECT_S = 0.5
+    running_sandbox.control.options(timeout_s=2.0)
+    return Shop(running_sandbox)
