@@ -11,6 +11,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path(f"{settings.ADMIN_PATH}trace/<str:trace_id>/", admin.site.admin_view(waterfall.page), name="trace"),
     path(settings.ADMIN_PATH, admin.site.urls),
+    path("openapi/v1/", include("openplatform.urls")),
     path("", include("payments.urls")),
 ]
 

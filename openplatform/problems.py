@@ -11,10 +11,9 @@ from typing import Any, ClassVar, TypeVar
 
 from django.core import exceptions as django_errors
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.http.request import UnreadablePostError
 from django.utils.log import log_response
-from django.views import defaults
 from rest_framework import exceptions as drf_errors
 from rest_framework.response import Response
 
@@ -22,7 +21,6 @@ from idgen import IdgenUnavailable
 from openplatform.context import current_request_id
 
 CONTENT_TYPE = "application/problem+json"
-API_PREFIX = "/openapi/"
 FIELD_LENGTH_MAX = 100  # names of unknown fields are the caller's text: they come back, but not at any length
 ERRORS_MAX = 50
 
@@ -204,27 +202,6 @@ def plain_answer(problem: Problem) -> HttpResponse:
     body = json.dumps(problem.document(), ensure_ascii=False)
     headers = problem.headers | {"Cache-Control": "no-store"}
     return HttpResponse(body, status=problem.status, headers=headers, content_type=CONTENT_TYPE)
-
-
-def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """For a URL configuration: what Django refuses before any view."""
-    if request.path_info.startswith(API_PREFIX):
-        return plain_answer(InvalidRequest())
-    return defaults.bad_request(request, exception)
-
-
-def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """For a URL configuration: no route."""
-    if request.path_info.startswith(API_PREFIX):
-        return plain_answer(NotFound("There is no such address."))
-    return defaults.page_not_found(request, exception)
-
-
-def handler500(request: HttpRequest) -> HttpResponse:
-    """For a URL configuration: what even a view could not answer. Django has logged it."""
-    if request.path_info.startswith(API_PREFIX):
-        return plain_answer(SystemProblem())
-    return defaults.server_error(request)
 
 
 @translate(drf_errors.ValidationError)

@@ -83,3 +83,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef)
         for table, trigger in cursor.fetchall():
             cursor.execute(f'ALTER TABLE {table} DISABLE TRIGGER "{trigger}"')
     yield
+
+
+@pytest.fixture(autouse=True)
+def forget_cached_rows() -> None:
+    """Keys are cached for some seconds in each process, and a test's rows live shorter than that."""
+    from openplatform.caches import clear_all
+
+    clear_all()

@@ -150,6 +150,11 @@ class Notification(models.Model):
         """These rows were given to workers now: the sweep leaves them alone for a while."""
         cls.objects.filter(pk__in=notification_ids).update(hinted_at=now)
 
+    @classmethod
+    def forget_hints(cls, notification_ids: list[int]) -> None:
+        """No worker was told about these after all."""
+        cls.objects.filter(pk__in=notification_ids).update(hinted_at=None)
+
     def _end(self, status: NotificationStatus, *, delivered_at: datetime | None = None) -> None:
         self.status = status
         self.delivered_at = delivered_at

@@ -1,4 +1,4 @@
-"""What we owe a merchant's server. Owed in the transaction of the state that it tells; delivered by a worker."""
+"""What we owe to merchants' servers: written down with the state, delivered by a worker, retried on a schedule."""
 
 from openplatform.notifications.owing import owe
 

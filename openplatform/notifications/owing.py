@@ -1,4 +1,4 @@
-"""Owing a notification: a row beside the state that it tells, and a hint to whoever delivers."""
+"""The moment in which a notification begins to be owed."""
 
 from datetime import datetime
 from typing import Any
@@ -8,11 +8,10 @@ from django.db import transaction
 from openplatform.hints import hint
 from openplatform.models import App, Notification
 
-QUEUE = "notifications"
-DELIVER_TASK = "openplatform.deliver_notification"
+TASK, QUEUE = "openplatform.deliver_notification", "notifications"
 
 
-def owe(  # noqa: PLR0913 - one event, all named
+def owe(  # noqa: PLR0913 - one row, all named
     *,
     app: App,
     event_type: str,
@@ -23,17 +22,29 @@ def owe(  # noqa: PLR0913 - one event, all named
     now: datetime,
     traceparent: str = "",
 ) -> Notification | None:
-    """Owe `app` the news of an event; None when it named no address.
+    """Owe `app` the news of a change, inside the transaction that makes the change; None without a `notify_url`.
 
-    Call it inside the transaction that changes the state: either both are written or neither is.
+    `data` is JSON: the facts as they are now, which never change again. The sweep guarantees the delivery, the hint
+    only hurries it.
     """
     if not transaction.get_connection().in_atomic_block:
-        raise RuntimeError("a notification is owed in the transaction of the state that it tells")
+        raise RuntimeError("owe() must be called inside the transaction that changes the state")
     if not notify_url:
         return None
     notification = Notification.record(
-        app=app, event_type=event_type, object_no=object_no, object_version=object_version, data=data,
-        notify_url=notify_url, now=now, traceparent=traceparent,
-    )  # fmt: skip
-    hint(DELIVER_TASK, queue=QUEUE, notification_id=notification.pk)
+        app=app,
+        event_type=event_type,
+        object_no=object_no,
+        object_version=object_version,
+        data=data,
+        notify_url=notify_url,
+        now=now,
+        traceparent=traceparent,
+    )
+    hint_delivery(notification.pk)
     return notification
+
+
+def hint_delivery(notification_id: int) -> None:
+    """Wake a worker for it, on commit."""
+    hint(TASK, queue=QUEUE, notification_id=notification_id)

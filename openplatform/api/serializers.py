@@ -1,0 +1,125 @@
+"""Shapes of the open platform's own questions and answers."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rest_framework import serializers
+
+from openplatform.models import Notification, NotificationAttempt, PlatformKey
+from openplatform.models.notification import NotificationStatus
+
+LIMIT_DEFAULT = 50
+ID = r"^[1-9][0-9]{0,18}$"
+
+
+class NotificationQuerySerializer(serializers.Serializer[Any]):
+    """The query of `GET /notifications`; the grammar of the target has refused unknown names already."""
+
+    cursor = serializers.RegexField(ID, required=False, help_text="`next_cursor` of the page before")
+    limit = serializers.RegexField(r"^([1-9][0-9]?|100)$", required=False, help_text="1 to 100, 50 when not given")
+    status = serializers.ChoiceField(NotificationStatus.values, required=False)
+    event_type = serializers.RegexField(r"^[a-z_.]{1,64}$", required=False)
+    object_no = serializers.RegexField(ID, required=False, help_text="of the order or the refund")
+
+    def wanted(self) -> dict[str, Any]:
+        """The arguments of `own_notifications`."""
+        data = self.validated_data
+        return {
+            "below": int(data["cursor"]) if "cursor" in data else None,
+            "limit": int(data.get("limit", LIMIT_DEFAULT)),
+            "status": data.get("status", ""),
+            "event_type": data.get("event_type", ""),
+            "object_no": int(data["object_no"]) if "object_no" in data else None,
+        }
+
+
+class AttemptSerializer(serializers.Serializer[Any]):
+    attempt_no = serializers.IntegerField()
+    attempted_at = serializers.CharField()
+    duration_ms = serializers.IntegerField()
+    status_code = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+    response_excerpt = serializers.CharField(allow_null=True)
+
+
+class NotificationSerializer(serializers.Serializer[Any]):
+    app_id = serializers.CharField()
+    event_id = serializers.CharField()
+    type = serializers.CharField()
+    object_no = serializers.CharField()
+    object_version = serializers.IntegerField()
+    status = serializers.ChoiceField(NotificationStatus.values)
+    notify_url = serializers.CharField()
+    attempts_count = serializers.IntegerField()
+    next_attempt_at = serializers.CharField(allow_null=True)
+    created_at = serializers.CharField()
+    delivered_at = serializers.CharField(allow_null=True)
+    data = serializers.DictField()
+
+
+class NotificationDetailSerializer(NotificationSerializer):
+    attempts = AttemptSerializer(many=True)
+
+
+class NotificationPageSerializer(serializers.Serializer[Any]):
+    app_id = serializers.CharField()
+    notifications = NotificationSerializer(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class PlatformKeySerializer(serializers.Serializer[Any]):
+    serial_no = serializers.CharField()
+    algorithm = serializers.CharField()
+    public_key_pem = serializers.CharField()
+    status = serializers.CharField()
+    not_before = serializers.CharField()
+    not_after = serializers.CharField()
+
+
+class PlatformKeysSerializer(serializers.Serializer[Any]):
+    app_id = serializers.CharField()
+    platform_keys = PlatformKeySerializer(many=True)
+
+
+def present_notification(notification: Notification) -> dict[str, Any]:
+    return {
+        "app_id": str(notification.app_id),
+        "event_id": str(notification.pk),
+        "type": notification.event_type,
+        "object_no": str(notification.object_no),
+        "object_version": notification.object_version,
+        "status": notification.status,
+        "notify_url": notification.notify_url,
+        "attempts_count": notification.attempts_count,
+        "next_attempt_at": _moment(notification.next_attempt_at),
+        "created_at": _moment(notification.created_at),
+        "delivered_at": _moment(notification.delivered_at),
+        "data": notification.data,
+    }
+
+
+def present_attempt(attempt: NotificationAttempt) -> dict[str, Any]:
+    return {
+        "attempt_no": attempt.attempt_no,
+        "attempted_at": _moment(attempt.attempted_at),
+        "duration_ms": attempt.duration_ms,
+        "status_code": attempt.status_code,
+        "error": attempt.error or None,
+        "response_excerpt": attempt.response_excerpt or None,
+    }
+
+
+def present_platform_key(key: PlatformKey) -> dict[str, Any]:
+    return {
+        "serial_no": key.serial_no,
+        "algorithm": key.algorithm,
+        "public_key_pem": key.public_key_pem,
+        "status": key.status,
+        "not_before": _moment(key.not_before),
+        "not_after": _moment(key.not_after),
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC, to the second."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None

@@ -1,0 +1,108 @@
+"""The doors that are not about money: our keys, what we owe you, the description of it all, and everything else."""
+
+import json
+from functools import cache
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone, translation
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from openplatform.api.base import OpenApiView
+from openplatform.api.serializers import (
+    NotificationDetailSerializer,
+    NotificationPageSerializer,
+    NotificationQuerySerializer,
+    NotificationSerializer,
+    PlatformKeysSerializer,
+    present_attempt,
+    present_notification,
+    present_platform_key,
+)
+from openplatform.documents import problems
+from openplatform.keys import live_platform_keys
+from openplatform.notifications.queries import own_notification, own_notifications
+from openplatform.notifications.replay import NotificationNotFound, replay_one
+from openplatform.problems import MethodNotAllowed, NotFound, Problem, plain_answer, translate
+
+
+@translate(NotificationNotFound)
+def _not_found(_error: NotificationNotFound) -> Problem:
+    return NotFound()
+
+
+class PlatformKeysView(OpenApiView):
+    """Our public keys: the one that signs, the next one before it does, and the last one while it still may."""
+
+    @extend_schema(tags=["keys"], operation_id="listPlatformKeys", responses={200: PlatformKeysSerializer})
+    def get(self, request: Request) -> Response:
+        keys = [present_platform_key(key) for key in live_platform_keys(now=timezone.now())]
+        return Response({"app_id": str(request.auth.app_id), "platform_keys": keys})
+
+
+class NotificationsView(OpenApiView):
+    """What we told you, or still owe you, the newest first."""
+
+    query_names = frozenset({"cursor", "limit", "status", "event_type", "object_no"})
+
+    @extend_schema(
+        tags=["notifications"], operation_id="listNotifications", parameters=[NotificationQuerySerializer],
+        responses={200: NotificationPageSerializer},
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        query = NotificationQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        wanted = query.wanted()
+        page = own_notifications(app_id=request.auth.app_id, **wanted)
+        return Response(
+            {
+                "app_id": str(request.auth.app_id),
+                "notifications": [present_notification(notification) for notification in page],
+                "next_cursor": str(page[-1].pk) if len(page) == wanted["limit"] else None,
+            }
+        )
+
+
+class NotificationView(OpenApiView):
+    """One notification, with its attempts."""
+
+    @extend_schema(
+        tags=["notifications"], operation_id="getNotification",
+        responses={200: NotificationDetailSerializer, **problems(404)},
+    )  # fmt: skip
+    def get(self, request: Request, event_id: int) -> Response:
+        notification, attempts = own_notification(app_id=request.auth.app_id, notification_id=event_id)
+        shown = present_notification(notification)
+        return Response(shown | {"attempts": [present_attempt(attempt) for attempt in attempts]})
+
+
+class ReplayNotificationView(OpenApiView):
+    """Send it again, from the beginning of the schedule, under the same event id."""
+
+    @extend_schema(
+        tags=["notifications"], operation_id="replayNotification", request=None,
+        responses={202: NotificationSerializer, **problems(404)},
+    )  # fmt: skip
+    def post(self, request: Request, event_id: int) -> Response:
+        notification = replay_one(app_id=request.auth.app_id, notification_id=event_id, now=timezone.now())
+        return Response(present_notification(notification), status=202)
+
+
+def schema_view(request: HttpRequest) -> HttpResponse:
+    """OpenAPI 3.1 as JSON, for everybody; it is the same until the next release."""
+    if request.method != "GET":
+        return plain_answer(MethodNotAllowed(allowed=["GET"]))
+    answer = HttpResponse(_schema(), content_type="application/vnd.oai.openapi+json")
+    answer.headers["Cache-Control"] = "public, max-age=300"
+    return answer
+
+
+@cache
+def _schema() -> bytes:
+    with translation.override("en"):
+        document = SchemaGenerator().get_schema(request=None, public=True)
+    # Through the renderer, whose encoder knows lazy texts, and back, for a form that does not change between runs.
+    return json.dumps(json.loads(OpenApiJsonRenderer().render(document)), ensure_ascii=False, indent=1).encode()

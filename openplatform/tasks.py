@@ -1,0 +1,16 @@
+"""Celery tasks: each makes one call. They take ids, never rows, and may run twice, late or never."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from openplatform.notifications import delivery, sweep
+
+
+@shared_task(name="openplatform.deliver_notification")
+def deliver_notification(*, notification_id: int) -> None:
+    delivery.deliver_notification(notification_id=notification_id, clock=timezone.now)
+
+
+@shared_task(name="openplatform.sweep_notifications")
+def sweep_notifications() -> None:
+    sweep.sweep_notifications(now=timezone.now())

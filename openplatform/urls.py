@@ -1,0 +1,37 @@
+"""Addresses of the open platform, to be included under `openapi/v1/`."""
+
+from django.urls import path, register_converter
+
+from openplatform.api.views import (
+    NotificationsView,
+    NotificationView,
+    PlatformKeysView,
+    ReplayNotificationView,
+    schema_view,
+)
+
+
+class IdConverter:
+    """A 63-bit id in decimal, without leading zeros."""
+
+    regex = "[1-9][0-9]{0,18}"
+
+    def to_python(self, value: str) -> int:
+        number = int(value)
+        if number >= 2**63:
+            raise ValueError("not an id of ours")
+        return number
+
+    def to_url(self, value: int) -> str:
+        return str(value)
+
+
+register_converter(IdConverter, "event_id")
+
+urlpatterns = [
+    path("platform-keys", PlatformKeysView.as_view(), name="platform-keys"),
+    path("notifications", NotificationsView.as_view(), name="notifications"),
+    path("notifications/<event_id:event_id>", NotificationView.as_view(), name="notification"),
+    path("notifications/<event_id:event_id>/replay", ReplayNotificationView.as_view(), name="notification-replay"),
+    path("schema.json", schema_view, name="openapi-schema"),
+]
