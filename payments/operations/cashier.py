@@ -10,7 +10,7 @@ from django.conf import settings
 from payments import queries
 from payments.channels.base import Accepted
 from payments.errors import PaymentsError
-from payments.models import ChannelAccount, Order, OrderWish, PayCode
+from payments.models import ChannelAccount, Order, OrderWish, PayCode, Payment
 from payments.money import fen_from_literal
 from payments.operations.accounts import active_account, open_account
 from payments.operations.orders import create_order
@@ -33,6 +33,7 @@ class CashierState:
     may_change: bool
     pay: dict[str, str] | None
     sandbox_url: str
+    is_sandbox: bool
 
 
 def account_of(pay_code: PayCode) -> ChannelAccount:
@@ -72,11 +73,20 @@ def pay_by_code(*, pay_code: PayCode, amount_literal: str, payer_id: str, attemp
 def cashier_state(order: Order, *, return_to: str, language: str, now: datetime) -> CashierState:
     """The order as the payer may see it, with parameters signed at `now` while it can be paid."""
     payment = queries.visible_payment(order)
+    is_sandbox = settings.CASHIER_SANDBOX and payment is not None and payment.account.is_sandbox
     pay, sandbox_url = None, ""
-    if payment is not None and (order.status, payment.status) == (OrderStatus.PAYING, PaymentStatus.PAYING):
+    if payment is not None and _can_be_paid(order, payment, now=now):
         channel = open_account(payment.account)
         pay = channel.page_parameters(payment.prepay, now=now)
-        if settings.CASHIER_SANDBOX and payment.account.is_sandbox:
+        if is_sandbox:
             sandbox_url = channel.sandbox_page_url(pay, return_to=return_to, language=language)
     may_change = OrderStatus(order.status) in ORDER_OPEN
-    return CashierState(status=order.status, may_change=may_change, pay=pay, sandbox_url=sandbox_url)
+    return CashierState(
+        status=order.status, may_change=may_change, pay=pay, sandbox_url=sandbox_url, is_sandbox=is_sandbox
+    )
+
+
+def _can_be_paid(order: Order, payment: Payment, *, now: datetime) -> bool:
+    """Whether the channel would take money: open on both sides, and neither the order nor the prepay is too old."""
+    in_time = now < order.expires_at and (payment.prepay_expires_at is None or now < payment.prepay_expires_at)
+    return in_time and (order.status, payment.status) == (OrderStatus.PAYING, PaymentStatus.PAYING)

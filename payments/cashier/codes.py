@@ -1,0 +1,166 @@
+"""A merchant's printed code: who pays, how much, and an order for it."""
+
+import json
+import re
+import secrets
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http.request import UnreadablePostError
+from django.middleware.csrf import get_token
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from payments import queries
+from payments.cashier import pages, payer, wording
+from payments.cashier.once import exchange_once
+from payments.models import ChannelAccount, PayCode
+from payments.money import AmountError
+from payments.operations import cashier
+from payments.operations.accounts import ChannelNotAvailable
+from payments.operations.orders import OutTradeNoReused
+
+BODY_BYTES_MAX = 1_024
+ATTEMPT_BYTES = 12  # as hex, after its "P", it must fit into an out_trade_no of 32
+_ATTEMPT = re.compile(rf"[0-9a-f]{{{2 * ATTEMPT_BYTES}}}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """What the page sends: the literal text of the amount, and the attempt that it belongs to."""
+
+    amount: str
+    attempt: str
+
+
+class NotTyped(Exception):
+    """The request is not what our page sends."""
+
+
+@pages.page_view
+@require_safe
+def show(request: HttpRequest, token: str) -> HttpResponse:
+    """The amount field; before that, a silent way through the channel when it has not said who this browser is."""
+    pay_code = queries.active_pay_code(token=token)
+    try:
+        account = cashier.account_of(pay_code)
+    except ChannelNotAvailable:
+        return pages.problem_page(request, wording.NOT_AVAILABLE, status=503)
+    if payer.known_payer(request, account):
+        return _amount_page(request, pay_code, account)
+    if not pages.in_wechat(request) and not _in_sandbox(account):
+        return pages.problem_page(request, wording.SCAN_IN_WECHAT, status=403, icon="outside")
+    return _ask_who(request, pay_code, account)
+
+
+@pages.page_view
+@require_safe
+def identified(request: HttpRequest) -> HttpResponse:
+    """The channel sends the browser here with a one-time code. It redirects on, so no code stays in the history."""
+    browser, state = payer.browser_of(request), request.GET.get("state", "")
+    try:
+        token = payer.read_state(state, browser=browser, now=timezone.now())
+    except payer.StateRefused:
+        again_url = _pay_url(payer.pay_code_named_in(state))
+        return pages.problem_page(request, wording.OTHER_BROWSER, status=403, again_url=again_url)
+    pay_code = queries.active_pay_code(token=token)
+    response = redirect("cashier-pay", token=token)
+    try:
+        account = cashier.account_of(pay_code)
+        if not payer.known_payer(request, account):
+            payer_id = _identify(account, code=request.GET.get("code", ""), browser=browser)
+            payer.remember_payer(response, account, payer_id=payer_id)
+    except ChannelNotAvailable:
+        return pages.problem_page(request, wording.NOT_AVAILABLE, status=503)
+    except cashier.PayerUnknown:
+        return pages.problem_page(request, wording.PAYER_UNKNOWN, status=502, again_url=_pay_url(token))
+    return response
+
+
+@pages.json_view
+@require_POST
+def place_order(request: HttpRequest, token: str) -> HttpResponse:
+    """An order for what was typed. The same attempt with the same amount is the same order."""
+    pay_code = queries.active_pay_code(token=token)
+    try:
+        typed = _read_typed(request)
+        payer_id = payer.known_payer(request, cashier.account_of(pay_code))
+        if not payer_id:
+            return pages.problem(status=401, code="PAYER_UNKNOWN", detail=wording.OPEN_AGAIN)
+        order = cashier.pay_by_code(
+            pay_code=pay_code, amount_literal=typed.amount, payer_id=payer_id, attempt=typed.attempt, now=timezone.now()
+        )
+    except NotTyped:
+        return pages.problem(status=400, code="INVALID_REQUEST", detail=wording.MALFORMED)
+    except AmountError as error:
+        words = wording.amount_problem(error)
+        return pages.problem(status=400, code=error.code, detail=words, reason=error.reason)
+    except OutTradeNoReused:
+        return pages.problem(status=409, code="ATTEMPT_USED", detail=wording.CHANGED, attempt=_new_attempt())
+    except ChannelNotAvailable as error:
+        return pages.problem(status=503, code=error.code, detail=wording.NOT_AVAILABLE.title)
+    return JsonResponse({"cashier_url": reverse("cashier-order", args=[order.cashier_token])}, status=201)
+
+
+def _amount_page(request: HttpRequest, pay_code: PayCode, account: ChannelAccount) -> HttpResponse:
+    config = {
+        "orders_url": reverse("cashier-place-order", args=[pay_code.token]), "csrf_token": get_token(request),
+        "attempt": _new_attempt(), "max_fen": settings.ORDER_AMOUNT_MAX_FEN, "amount_words": wording.amount_words(),
+        "no_network": str(wording.NO_NETWORK), "server_down": str(wording.SERVER_DOWN),
+    }  # fmt: skip
+    context = {
+        "merchant": pay_code.app.merchant.name, "label": pay_code.label, "config": config,
+        "is_sandbox": _in_sandbox(account), "keys": "123456789",
+    }  # fmt: skip
+    return pages.show_page(request, "cashier/pay.html", context)
+
+
+def _ask_who(request: HttpRequest, pay_code: PayCode, account: ChannelAccount) -> HttpResponse:
+    browser = payer.browser_of(request)
+    where = cashier.authorize_url(
+        account, redirect_uri=f"{settings.PUBLIC_BASE_URL}{reverse('cashier-identified')}",
+        state=payer.make_state(pay_code_token=pay_code.token, browser=browser, now=timezone.now()),
+    )  # fmt: skip
+    response = HttpResponseRedirect(where)
+    payer.remember_browser(response, browser)
+    return response
+
+
+def _identify(account: ChannelAccount, *, code: str, browser: str) -> str:
+    if not code:
+        raise cashier.PayerUnknown  # the payer declined
+    return exchange_once(
+        code=code, scope=f"{account.pk}:{browser}", exchange=lambda: cashier.identify_payer(account, code=code)
+    )
+
+
+def _read_typed(request: HttpRequest) -> Typed:
+    """Raises NotTyped. The amount is taken as text only: a JSON number would have been through a float."""
+    try:
+        if request.content_type != "application/json" or len(request.body) > BODY_BYTES_MAX:
+            raise NotTyped
+        fields = json.loads(request.body)
+    except (ValueError, RecursionError, RequestDataTooBig, UnreadablePostError) as error:
+        raise NotTyped from error
+    match fields:
+        case {"amount": str(amount), "attempt": str(attempt), **rest} if not rest and _ATTEMPT.fullmatch(attempt):
+            return Typed(amount=amount, attempt=attempt)
+        case _:
+            raise NotTyped
+
+
+def _new_attempt() -> str:
+    return secrets.token_hex(ATTEMPT_BYTES)
+
+
+def _in_sandbox(account: ChannelAccount) -> bool:
+    return settings.CASHIER_SANDBOX and account.is_sandbox
+
+
+def _pay_url(token: str) -> str:
+    """On the host that the cookies belong to, which is the one that the channel knows."""
+    return f"{settings.PUBLIC_BASE_URL}{reverse('cashier-pay', args=[token])}" if token else ""

@@ -1,0 +1,107 @@
+"""What every page of the cashier has in common: headers, language, and refusals that a payer can read."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, cast
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import CsrfViewMiddleware
+from django.shortcuts import render
+from django.utils.decorators import decorator_from_middleware
+from django.utils.functional import Promise
+from django.utils.translation import get_language
+from django.views.decorators.csrf import csrf_exempt
+
+from openplatform.problems import Problem, plain_answer
+from payments.cashier import wording
+from payments.errors import NotFound
+
+LANGUAGES = {"zh": "zh-hans", "en": "en"}
+IN_APP_MARK = "MicroMessenger"  # what WeChat's own browser calls itself
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def page_view(view: View[P]) -> View[P]:
+    """A view whose answer nobody stores; `?lang=zh|en` is remembered in a cookie, and what is not there is a page."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        chosen = LANGUAGES.get(request.GET.get("lang", ""))
+        try:
+            response = _switched(request, language=chosen) if chosen else view(request, *args, **kwargs)
+        except NotFound:
+            response = problem_page(request, wording.NOT_FOUND, status=404)
+        return _unstored(response)
+
+    return wrapped
+
+
+def json_view(view: View[P]) -> View[P]:
+    """A view for our own script: problems are problem+json, that of a missing CSRF token too."""
+
+    @wraps(view)
+    def translated(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        try:
+            return _unstored(view(request, *args, **kwargs))
+        except NotFound:
+            return problem(status=404, code="NOT_FOUND", detail=wording.NOT_FOUND.title)
+
+    # The check is ours alone, because Django's middleware would answer with a page.
+    checked = cast("View[P]", decorator_from_middleware(_CsrfAsProblem)(translated))
+    return csrf_exempt(checked)
+
+
+class _CsrfAsProblem(CsrfViewMiddleware):
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:  # noqa: ARG002 - Django's signature
+        return problem(status=403, code="CSRF_FAILED", detail=wording.OPEN_AGAIN)
+
+
+def problem(*, status: int, code: str, detail: str | Promise, **extra: str) -> HttpResponse:
+    """A refusal for our own script; `detail` is shown to the payer as it is."""
+    return plain_answer(Problem(str(detail), status=status, code=code, extra=extra))
+
+
+def problem_page(
+    request: HttpRequest, words: wording.Words, *, status: int, again_url: str = "", icon: str = "failed"
+) -> HttpResponse:
+    """A page in the cashier's look that says what is wrong and what to do."""
+    context = {"words": words, "again_url": again_url, "icon": icon}
+    return show_page(request, "cashier/problem.html", context, status=status)
+
+
+def show_page(request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    """Render with what the frame of every page needs."""
+    switch_to = "en" if page_language() == "zh" else "zh"
+    query = request.GET.copy()
+    query["lang"] = switch_to
+    frame = {"switch_to": switch_to, "switch_url": f"?{query.urlencode()}"}
+    return _unstored(render(request, template, context | frame, status=status))
+
+
+def page_language() -> str:
+    """`zh` or `en`."""
+    return "en" if (get_language() or "").startswith("en") else "zh"
+
+
+def in_wechat(request: HttpRequest) -> bool:
+    return IN_APP_MARK in request.headers.get("User-Agent", "")
+
+
+def _switched(request: HttpRequest, *, language: str) -> HttpResponse:
+    """Back to the same address without `lang`. The path is one of ours, so this can lead nowhere else."""
+    query = request.GET.copy()
+    del query["lang"]
+    response = HttpResponseRedirect(f"{request.path}?{query.urlencode()}" if query else request.path)
+    response.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME, language, max_age=31_536_000, path="/", samesite="Lax", httponly=True,
+        secure=settings.SESSION_COOKIE_SECURE,
+    )  # fmt: skip
+    return response
+
+
+def _unstored(response: HttpResponse) -> HttpResponse:
+    response.headers["Cache-Control"] = "no-store"
+    return response
