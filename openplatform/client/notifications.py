@@ -1,0 +1,35 @@
+"""For the merchant's notify_url: prove that a notification is the platform's, then read it."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from openplatform.client import signing
+from openplatform.client.config import Config
+from openplatform.client.errors import NotVerified
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notification:
+    """Keep `event_id`: the same one may come again, and an older `object_version` may come after a newer one."""
+
+    event_id: str
+    type: str
+    created_at: str
+    object_version: int
+    data: dict[str, Any]
+
+
+def verify_notification(
+    config: Config, *, headers: Mapping[str, str], body: bytes, clock: signing.Clock = time.time
+) -> Notification:
+    """The notification in `body`, the raw bytes as they came. Raises NotVerified; answer 401 then, 200 otherwise."""
+    signing.verify(config, headers=headers, body=body, clock=clock)
+    document = json.loads(body)
+    if document["app_id"] != config.app_id:
+        raise NotVerified("the notification is for another app")
+    return Notification(
+        **{name: document[name] for name in ("event_id", "type", "created_at", "object_version", "data")}
+    )
