@@ -47,14 +47,6 @@ def unseal(blob: bytes, *, aad: str) -> bytes:
         raise SealingError("the blob is damaged or belongs to another row") from error
 
 
-def master_key_is_usable() -> bool:
-    try:
-        _master_key()
-    except MasterKeyMissing:
-        return False
-    return True
-
-
 def _master_key() -> bytes:
     try:
         key = base64.b64decode(settings.MASTER_KEY, validate=True)

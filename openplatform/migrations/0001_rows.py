@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'merchant',
                 'verbose_name_plural': 'merchants',
+                'permissions': [('switch_merchant', 'Can enable and disable a merchant')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('status__in', ['active', 'disabled'])), name='merchant_status_known'), models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='merchant_name_not_empty')],
             },
         ),
@@ -41,6 +42,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'app',
                 'verbose_name_plural': 'apps',
+                'permissions': [('switch_app', 'Can enable and disable an app')],
             },
         ),
         migrations.CreateModel(
@@ -123,6 +125,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'app key',
                 'verbose_name_plural': 'app keys',
+                'permissions': [('revoke_appkey', "Can revoke an app's key")],
                 'constraints': [models.UniqueConstraint(fields=('fingerprint',), name='app_key_fingerprint_unique_for_ever'), models.CheckConstraint(condition=models.Q(('serial_no__regex', '^[A-Za-z0-9_]{8,64}$')), name='app_key_serial_no_shape'), models.CheckConstraint(condition=models.Q(('fingerprint__regex', '^[0-9a-f]{64}$')), name='app_key_fingerprint_shape'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'active', 'retiring', 'revoked'])), name='app_key_status_known'), models.CheckConstraint(condition=models.Q(('not_after', None), ('not_after__gt', models.F('not_before')), _connector='OR'), name='app_key_lifetime_in_order'), models.CheckConstraint(condition=models.Q(models.Q(('revoked_at__isnull', False), ('status', 'revoked')), models.Q(models.Q(('status', 'revoked'), _negated=True), ('revoked_at', None)), _connector='OR'), name='app_key_revoked_has_time')],
             },
         ),

@@ -36,6 +36,7 @@ class App(models.Model):
             one_of("status", AppStatus, name="app_status_known"),
             models.CheckConstraint(condition=~models.Q(name=""), name="app_name_not_empty"),
         ]
+        permissions = [("switch_app", "Can enable and disable an app")]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.pk})"

@@ -75,6 +75,7 @@ class AppKey(models.Model):
                 name="app_key_revoked_has_time",
             ),
         ]
+        permissions = [("revoke_appkey", "Can revoke an app's key")]
 
     def __str__(self) -> str:
         return self.serial_no

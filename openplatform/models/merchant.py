@@ -29,6 +29,7 @@ class Merchant(models.Model):
             one_of("status", MerchantStatus, name="merchant_status_known"),
             models.CheckConstraint(condition=~models.Q(name=""), name="merchant_name_not_empty"),
         ]
+        permissions = [("switch_merchant", "Can enable and disable a merchant")]
 
     def __str__(self) -> str:
         return self.name

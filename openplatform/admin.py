@@ -1,0 +1,5 @@
+"""Where Django looks for the console's pages."""
+
+from openplatform import console
+
+__all__ = ["console"]
