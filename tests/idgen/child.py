@@ -23,7 +23,9 @@ def open_store(options: dict[str, Any]) -> LeaseStore:
     if "endpoints" in options:
         from idgen.leases.etcd import EtcdLeases  # noqa: PLC0415 - each role loads only its store
 
-        return EtcdLeases(endpoints=options["endpoints"], prefix=options.get("prefix", "/idgen"), timing=timing)
+        return EtcdLeases(
+            endpoints=options["endpoints"], prefix=options["prefix"], timing=timing, workers=options["workers"]
+        )
     from idgen.leases.postgresql import PostgresLeases  # noqa: PLC0415
 
     return PostgresLeases(parameters=options["parameters"], timing=timing)

@@ -40,7 +40,7 @@ def test_two_forked_children_share_no_id_with_their_parent_or_each_other(lease_t
     assert len(workers_of(everything)) == 3
 
 
-# --- SIGSTOP past the TTL ---------------------------------------------------------------------------------------------
+# --- SIGSTOP past the TTL --------------------------------------------------------------------------------------------
 def stopped_and_woken(child, parameters, form):
     """Ids of a process that is stopped past its TTL, after it woke up, and of the one that took its worker id."""
     options = {"parameters": parameters, "timing": SHORT, "form": form}
@@ -83,7 +83,7 @@ def test_a_stopped_process_with_a_blinded_deadline_makes_ids_and_no_duplicate(le
     assert len(set(everything)) == len(everything)
 
 
-# --- the server dies --------------------------------------------------------------------------------------------------
+# --- the server dies -------------------------------------------------------------------------------------------------
 @pytest.fixture
 def own_postgres(tmp_path):
     tmp_path.chmod(0o711)
@@ -139,7 +139,7 @@ def test_killed_holders_worker_ids_are_all_leased_again_within_ttl_plus_a_second
     assert len(taken) == 3
 
 
-# --- servers that fork ------------------------------------------------------------------------------------------------
+# --- servers that fork -----------------------------------------------------------------------------------------------
 SETTINGS = """
 from django.conf import settings
 import django

@@ -112,7 +112,14 @@ def run(subject, clock, steps):
 
 
 def must_fail(make):
-    @settings(max_examples=3_000, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+    @settings(
+        max_examples=3_000,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+    )
     @given(operations)
     def prop(steps):
         clock = Clock()
@@ -168,7 +175,7 @@ def test_leafs_rule_makes_a_thousand_duplicates_after_a_restart_and_a_step_of_on
     assert len(made) - len(set(made)) == 1_000
 
 
-# --- mutations of the block rule: each must be noticed ----------------------------------------------------------------
+# --- mutations of the block rule: each must be noticed ---------------------------------------------------------------
 def claim_without_moving_the_mark(self, *, at_ms, lane):
     base = block_base(at_ms=at_ms, worker_id=self.worker_id, lane=lane)
     return range(base, base + BLOCK_SIZE)
