@@ -104,7 +104,7 @@ LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
 
 # --- static files and browser security -----------------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = env.text("STATIC_ROOT") or None  # collected only where a proxy serves it; else finders find it
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 HTTPS_ONLY = env.flag("HTTPS_ONLY", default=PUBLIC_BASE_URL.startswith("https://"))
@@ -225,7 +225,6 @@ CELERY = {
         for name, seconds in {
             "payments.sweep_payments": 2.0,
             "payments.sweep_refunds": 2.0,
-            "payments.sweep_orders": 2.0,
             "openplatform.sweep_notifications": 2.0,
             "config.delete_old_spans": 600.0,
         }.items()
@@ -249,6 +248,8 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context"]},
     },
     "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    # A line for every sweep would bury the rest; errors of tasks still come through.
+    "loggers": {name: {"level": "WARNING"} for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace")},
 }
 
 UNFOLD = {

@@ -103,43 +103,49 @@ def stages(*, local_dir: Path, ports: Ports, seeded: list[str]) -> Sequence[Stag
             Job(name="sandbox", command=python("-m", "sandbox", "init", *sandbox), is_task=True),
         ],
         [Job(name="seed", command=_manage("seed_demo", "--notify-url", notify_url), is_task=True, collect=seeded)],
-        [
-            _service(
-                "sandbox",
-                python("-m", "sandbox", "serve", *sandbox, "--bind", f"{HOST}:{ports.sandbox}", "--allow-http-notify"),
-                port=ports.sandbox,
-            ),
-            _service(
-                "demo",
-                python(
-                    "-m",
-                    "sandbox",
-                    "demo-merchant",
-                    "--dir",
-                    str(local_dir / "demo" / "merchant"),
-                    "--config",
-                    str(local_dir / "demo" / "merchant.json"),
-                    "--bind",
-                    f"{HOST}:{ports.demo}",
-                ),
-                port=ports.demo,
-            ),  # fmt: skip
-        ],
+        [_sandbox(sandbox, port=ports.sandbox), _demo_merchant(local_dir / "demo", port=ports.demo)],
         [
             _worker("worker", queues=("default", "notifications"), concurrency=4),
+            # Of its own, as in production: a channel that hangs holds up nobody but itself.
             _worker("channel", queues=("channel.wechatpay",), concurrency=2),
-            Job(
-                name="beat",
-                command=python("-m", "celery", "-A", "config.celery", "beat", "--pidfile="),
-                ready_line=b"beat: Starting",
-            ),
-            Job(
-                name="web",
-                command=python("-m", "gunicorn", "-c", "python:config.gunicorn", "config.wsgi:application"),
-                ready=answers(ports.web, "/healthz"),
-            ),
+            _beat(),
+            _web(port=ports.web),
         ],
     ]
+
+
+def _sandbox(arguments: Sequence[str], *, port: int) -> Job:
+    command = python("-m", "sandbox", "serve", *arguments, "--bind", f"{HOST}:{port}", "--allow-http-notify")
+    return Job(name="sandbox", command=command, ready=answers(port, "/healthz"))
+
+
+def _demo_merchant(directory: Path, *, port: int) -> Job:
+    command = python(
+        "-m", "sandbox", "demo-merchant", "--dir", str(directory / "merchant"),
+        "--config", str(directory / "merchant.json"), "--bind", f"{HOST}:{port}",
+    )  # fmt: skip
+    return Job(name="demo", command=command, ready=answers(port, "/healthz"))
+
+
+def _worker(name: str, *, queues: Sequence[str], concurrency: int) -> Job:
+    command = python(
+        "-W", "ignore:You're running the worker with superuser privileges",  # on a machine of one's own that is fine
+        "-m", "celery", "--quiet", "-A", "config.celery", "worker", "-n", f"{name}@%h", "-Q", ",".join(queues),
+        "--concurrency", str(concurrency), "--loglevel", "INFO",
+        "--without-gossip", "--without-mingle", "--without-heartbeat",
+    )  # fmt: skip
+    # Killed with us: a cold stop, because the broker that a warm one wants to talk to is going too.
+    return Job(name=name, command=command, ready_line=b" ready.", death_signal=signal.SIGQUIT)
+
+
+def _beat() -> Job:
+    command = python("-m", "celery", "--quiet", "-A", "config.celery", "beat", "--pidfile=")
+    return Job(name="beat", command=command)
+
+
+def _web(*, port: int) -> Job:
+    command = python("-m", "gunicorn", "-c", "python:config.gunicorn", "config.wsgi:application")
+    return Job(name="web", command=command, ready=answers(port, "/healthz"))
 
 
 def _servers(local_dir: Path) -> Stage:
@@ -170,34 +176,6 @@ def _servers(local_dir: Path) -> Stage:
 
 def _manage(*arguments: str) -> Sequence[str]:
     return python(str(env.BASE_DIR / "manage.py"), *arguments)
-
-
-def _service(name: str, command: Sequence[str], *, port: int) -> Job:
-    return Job(name=name, command=command, ready=listens(port))
-
-
-def _worker(name: str, *, queues: Sequence[str], concurrency: int) -> Job:
-    return Job(
-        name=name,
-        command=python(
-            "-m", "celery", "-A", "config.celery", "worker", "-n", f"{name}@%h", "-Q", ",".join(queues),
-            "--concurrency", str(concurrency), "--without-gossip", "--without-mingle", "--without-heartbeat",
-        ),
-        ready_line=b" ready.",
-        # Killed with us: a cold stop, because the broker that a warm one wants to talk to is going too.
-        death_signal=signal.SIGQUIT,
-    )  # fmt: skip
-
-
-def listens(port: int) -> Callable[[], bool]:
-    def probe() -> bool:
-        try:
-            socket.create_connection((HOST, port), timeout=PROBE_TIMEOUT_S).close()
-        except OSError:
-            return False
-        return True
-
-    return probe
 
 
 def answers(port: int, path: str) -> Callable[[], bool]:

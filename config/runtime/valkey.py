@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config.runtime import places, process
 
@@ -99,4 +101,5 @@ class Valkey:
             self.child = None
 
     def client(self) -> "redis.Redis":
-        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1)
+        """A client that answers or fails at once: the library's own would try again for seconds."""
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=1, retry=Retry(NoBackoff(), 0))
