@@ -1,6 +1,6 @@
 """Keys: the merchants' public ones, and the public halves of ours. A private key has no page."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -31,7 +31,13 @@ _PLATFORM_KEY_LABELS = {
 }
 
 
-class AppKeyForm(forms.ModelForm[AppKey]):
+if TYPE_CHECKING:
+    _AppKeyModelForm = forms.ModelForm[AppKey]
+else:
+    _AppKeyModelForm = forms.ModelForm
+
+
+class AppKeyForm(_AppKeyModelForm):
     """Registers on validation, so that a refusal is an error of the field and not of the page."""
 
     class Meta:
