@@ -256,6 +256,32 @@ UNFOLD = {
     "SITE_TITLE": "fenpay",
     "SITE_HEADER": "fenpay",
     "SITE_SYMBOL": "payments",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: f"{STATIC_URL}console/favicon.svg"}
+    ],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": True,
+    "ENVIRONMENT": "config.console.environment",
+    "DASHBOARD_CALLBACK": "payments.console.dashboard.dashboard",
+    "GLOBAL_CALLBACK": "config.console.shared_context",
+    "STYLES": [lambda _request: f"{STATIC_URL}console/console.css"],
+    "SCRIPTS": [lambda _request: f"{STATIC_URL}console/console.js"],
+    "SIDEBAR": {"navigation": "config.console.navigation"},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.6)",
+            "100": "oklch(93.2% .032 255.6)",
+            "200": "oklch(88.2% .059 254.1)",
+            "300": "oklch(80.9% .105 251.8)",
+            "400": "oklch(70.7% .165 254.6)",
+            "500": "oklch(62.3% .2 258)",
+            "600": "oklch(53% .19 258)",
+            "700": "oklch(47% .17 259)",
+            "800": "oklch(42.4% .15 260)",
+            "900": "oklch(37.9% .12 261)",
+            "950": "oklch(28.2% .08 262)",
+        }
+    },
 }

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
+from django.views.i18n import set_language
 
 from config import health, waterfall
 
@@ -10,6 +11,7 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path(f"{settings.ADMIN_PATH}trace/<str:trace_id>/", admin.site.admin_view(waterfall.page), name="trace"),
+    path(f"{settings.ADMIN_PATH}language/", set_language, name="set_language"),
     path(settings.ADMIN_PATH, admin.site.urls),
     path("openapi/v1/", include("openplatform.urls")),
     path("", include("payments.urls")),

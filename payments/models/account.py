@@ -4,12 +4,21 @@ import json
 from datetime import datetime
 from typing import Any
 
-from django.db import models
+from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from idgen.fields import SnowflakeField
 from openplatform.models import Merchant
 from openplatform.sealing import seal, unseal
+from payments.errors import PaymentsError
+
+ONE_ACTIVE = "channel_account_one_active_per_merchant_and_channel"
+
+
+class OtherAccountActive(PaymentsError):
+    """The merchant has another active account at this channel; switch that one off first."""
+
+    code = "OTHER_ACCOUNT_ACTIVE"
 
 
 class ChannelAccount(models.Model):
@@ -32,7 +41,7 @@ class ChannelAccount(models.Model):
             models.UniqueConstraint(
                 fields=["merchant", "channel"],
                 condition=models.Q(is_active=True),
-                name="channel_account_one_active_per_merchant_and_channel",
+                name=ONE_ACTIVE,
             ),
         ]
 
@@ -64,6 +73,24 @@ class ChannelAccount(models.Model):
         self.settings = settings
         self.secrets_sealed = seal(json.dumps(secrets).encode(), aad=self._aad())
         self.save(update_fields=["settings", "secrets_sealed"])
+
+    def activate(self) -> None:
+        """New payments may go to this account. Raises OtherAccountActive."""
+        try:
+            with transaction.atomic():
+                self._set_active(is_active=True)
+        except IntegrityError as error:
+            if ONE_ACTIVE not in str(error):
+                raise
+            raise OtherAccountActive from error
+
+    def deactivate(self) -> None:
+        """No new payment goes to this account; what has begun goes on."""
+        self._set_active(is_active=False)
+
+    def _set_active(self, *, is_active: bool) -> None:
+        self.is_active = is_active
+        self.save(update_fields=["is_active"])
 
     def secrets(self) -> dict[str, str]:
         """The private key and the other secrets, opened. Never log them, never put them into a task."""

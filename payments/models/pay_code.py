@@ -32,3 +32,8 @@ class PayCode(models.Model):
         """A fresh code. Its token cannot be guessed, so that nobody is shown another merchant's page by accident."""
         token = secrets.token_urlsafe(16)
         return cls.objects.create(token=token, app=app, label=label, notify_url=notify_url, created_at=now)
+
+    def deactivate(self) -> None:
+        """Nobody can pay by this code any more. There is no way back: a new code is cheap, a wrong print is not."""
+        self.is_active = False
+        self.save(update_fields=["is_active"])

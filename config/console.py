@@ -1,0 +1,92 @@
+"""What frames the console: its sidebar, the badge that says where one is, and the language switch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from payments.console.dashboard import open_cases_badge
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line of the sidebar: the list of `model` ("app_label.modelname")."""
+
+    model: str
+    title: str | Promise
+    icon: str
+    badge: Callable[[HttpRequest], str] | None = None
+
+
+GROUPS: list[tuple[str | Promise, list[Item]]] = [
+    (gettext_lazy("Money"), [
+        Item("payments.order", gettext_lazy("Orders"), "receipt_long"),
+        Item("payments.payment", gettext_lazy("Payments"), "payments"),
+        Item("payments.refund", gettext_lazy("Refunds"), "undo"),
+        Item("payments.ledgerentry", gettext_lazy("Ledger"), "account_balance"),
+        Item("payments.stateevent", gettext_lazy("State events"), "timeline"),
+    ]),
+    (gettext_lazy("Channels"), [
+        Item("payments.channelaccount", gettext_lazy("Channel accounts"), "hub"),
+        Item("payments.callback", gettext_lazy("Callbacks"), "call_received"),
+        Item("payments.case", gettext_lazy("Cases"), "report", open_cases_badge),
+    ]),
+    (gettext_lazy("Merchants"), [
+        Item("openplatform.merchant", gettext_lazy("Merchants"), "storefront"),
+        Item("openplatform.app", gettext_lazy("Apps"), "apps"),
+        Item("openplatform.appkey", gettext_lazy("App keys"), "key"),
+        Item("openplatform.platformkey", gettext_lazy("Platform keys"), "vpn_key"),
+        Item("payments.paycode", gettext_lazy("Pay codes"), "qr_code_2"),
+    ]),
+    (gettext_lazy("Delivery"), [
+        Item("openplatform.notification", gettext_lazy("Notifications"), "outgoing_mail"),
+    ]),
+    (gettext_lazy("System"), [
+        Item("auth.user", gettext_lazy("Operators"), "group"),
+        Item("auth.group", gettext_lazy("Roles"), "badge"),
+        Item("admin.logentry", gettext_lazy("Console log"), "history"),
+    ]),
+]  # fmt: skip
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar, with only what this operator may see."""
+    overview = {"title": _("Overview"), "icon": "monitoring", "link": reverse("admin:index")}
+    groups: list[dict[str, Any]] = [{"items": [overview]}]
+    for title, items in GROUPS:
+        shown = [_shown(request, item) for item in items if _may_see(request, item)]
+        if shown:
+            groups.append({"title": title, "items": shown, "separator": True})
+    return groups
+
+
+def environment(_request: HttpRequest) -> list[str]:
+    """The badge at the top of every page: real money, or none."""
+    return [_("Sandbox"), "warning"] if settings.CASHIER_SANDBOX else [_("Production"), "danger"]
+
+
+def shared_context(request: HttpRequest) -> dict[str, Any]:
+    """After switching the language one comes back to the same page: there is no referrer to tell which it was."""
+    return {"redirect_to": request.get_full_path()}
+
+
+def _shown(request: HttpRequest, item: Item) -> dict[str, Any]:
+    link = reverse(f"admin:{item.model.replace('.', '_')}_changelist")
+    shown = {"title": item.title, "icon": item.icon, "link": link}
+    badge = item.badge(request) if item.badge else ""
+    return shown | {"badge": badge, "badge_variant": "danger"} if badge else shown
+
+
+def _may_see(request: HttpRequest, item: Item) -> bool:
+    app_label, name = item.model.split(".")
+    registered = any(
+        (model._meta.app_label, model._meta.model_name) == (app_label, name) for model in admin.site._registry
+    )
+    return registered and request.user.has_perm(f"{app_label}.view_{name}")

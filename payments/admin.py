@@ -1,0 +1,23 @@
+"""Where Django looks for what the console shows: importing a module registers its pages.
+
+Not in the package itself: the theme loads every template library while it is being imported, and ours uses the
+console's cells.
+"""
+
+from payments.console import (
+    callbacks,
+    cases,
+    channel_accounts,
+    events,
+    ledger,
+    notifications,
+    orders,
+    pay_codes,
+    payments,
+    refunds,
+)
+
+__all__ = [
+    "callbacks", "cases", "channel_accounts", "events", "ledger", "notifications", "orders", "pay_codes", "payments",
+    "refunds",
+]  # fmt: skip
