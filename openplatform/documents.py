@@ -38,7 +38,7 @@ class ProblemSerializer(serializers.Serializer[dict[str, object]]):
     code = serializers.CharField(help_text="Never changes; decide by this.")
     message = serializers.CharField()
     request_id = serializers.CharField(help_text="Name it when you ask us.")
-    errors = ProblemErrorSerializer(many=True)
+    errors = ProblemErrorSerializer(many=True)  # type: ignore[assignment]
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:

@@ -44,11 +44,13 @@ class OpenApiSchema(AutoSchema):
         common = COMMON_STATUSES_READ if self.method == "GET" else COMMON_STATUSES_WRITE
         for (status, media_type), response in problems(*common).items():
             if str(status) not in responses:
-                responses[str(status)] = self._get_response_for_code(response, str(status), [media_type], direction)
+                responses[str(status)] = self._get_response_for_code(  # type: ignore[no-untyped-call]
+                    response, str(status), [media_type], direction
+                )
         return responses
 
 
-class SignatureScheme(OpenApiAuthenticationExtension):
+class SignatureScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """The Authorization header, described."""
 
     target_class = "openplatform.api.base.SignatureAuthentication"

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.utils import timezone
@@ -37,16 +37,17 @@ class StrictJsonParser(BaseParser):
 class OnlyJson(BaseContentNegotiation):
     """There is one form of answer; the Accept header is not asked."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser:  # noqa: ARG002
-        return parsers[0]
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:  # noqa: ARG002
+        return next(iter(parsers))
 
     def select_renderer(
         self,
         request: Request,  # noqa: ARG002
-        renderers: Sequence[BaseRenderer],
+        renderers: Iterable[BaseRenderer],
         format_suffix: str | None = None,  # noqa: ARG002
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
 
 
 class SignatureAuthentication(BaseAuthentication):
@@ -54,10 +55,7 @@ class SignatureAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[None, Caller]:
         view: OpenApiView = request.parser_context["view"]
-        caller = view.exchange.caller
-        if caller is None:
-            raise SignError
-        return None, caller
+        return None, view.caller
 
 
 class OpenApiView(APIView):
@@ -76,6 +74,13 @@ class OpenApiView(APIView):
     query_names: ClassVar[frozenset[str]] = frozenset()
     checks: ClassVar[tuple[Check, ...]] = CHECKS
     exchange: Exchange
+
+    @property
+    def caller(self) -> Caller:
+        """Who is calling; there for every handler, for none is reached unproven."""
+        if self.exchange.caller is None:
+            raise SignError
+        return self.exchange.caller
 
     def initial(self, request: Request, *_args: Any, **_kwargs: Any) -> None:
         """Everything between the request line and the handler, in the order of `checks`."""

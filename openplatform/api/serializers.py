@@ -54,7 +54,7 @@ class NotificationSerializer(serializers.Serializer[Any]):
     next_attempt_at = serializers.CharField(allow_null=True)
     created_at = serializers.CharField()
     delivered_at = serializers.CharField(allow_null=True)
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]
 
 
 class NotificationDetailSerializer(NotificationSerializer):

@@ -38,9 +38,9 @@ class PlatformKeysView(OpenApiView):
     """Our public keys: the one that signs, the next one before it does, and the last one while it still may."""
 
     @extend_schema(tags=["keys"], operation_id="listPlatformKeys", responses={200: PlatformKeysSerializer})
-    def get(self, request: Request) -> Response:
+    def get(self, _request: Request) -> Response:
         keys = [present_platform_key(key) for key in live_platform_keys(now=timezone.now())]
-        return Response({"app_id": str(request.auth.app_id), "platform_keys": keys})
+        return Response({"app_id": str(self.caller.app_id), "platform_keys": keys})
 
 
 class NotificationsView(OpenApiView):
@@ -56,10 +56,10 @@ class NotificationsView(OpenApiView):
         query = NotificationQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
         wanted = query.wanted()
-        page = own_notifications(app_id=request.auth.app_id, **wanted)
+        page = own_notifications(app_id=self.caller.app_id, **wanted)
         return Response(
             {
-                "app_id": str(request.auth.app_id),
+                "app_id": str(self.caller.app_id),
                 "notifications": [present_notification(notification) for notification in page],
                 "next_cursor": str(page[-1].pk) if len(page) == wanted["limit"] else None,
             }
@@ -73,8 +73,8 @@ class NotificationView(OpenApiView):
         tags=["notifications"], operation_id="getNotification",
         responses={200: NotificationDetailSerializer, **problems(404)},
     )  # fmt: skip
-    def get(self, request: Request, event_id: int) -> Response:
-        notification, attempts = own_notification(app_id=request.auth.app_id, notification_id=event_id)
+    def get(self, _request: Request, event_id: int) -> Response:
+        notification, attempts = own_notification(app_id=self.caller.app_id, notification_id=event_id)
         shown = present_notification(notification)
         return Response(shown | {"attempts": [present_attempt(attempt) for attempt in attempts]})
 
@@ -86,8 +86,8 @@ class ReplayNotificationView(OpenApiView):
         tags=["notifications"], operation_id="replayNotification", request=None,
         responses={202: NotificationSerializer, **problems(404)},
     )  # fmt: skip
-    def post(self, request: Request, event_id: int) -> Response:
-        notification = replay_one(app_id=request.auth.app_id, notification_id=event_id, now=timezone.now())
+    def post(self, _request: Request, event_id: int) -> Response:
+        notification = replay_one(app_id=self.caller.app_id, notification_id=event_id, now=timezone.now())
         return Response(present_notification(notification), status=202)
 
 
@@ -103,6 +103,6 @@ def schema_view(request: HttpRequest) -> HttpResponse:
 @cache
 def _schema() -> bytes:
     with translation.override("en"):
-        document = SchemaGenerator().get_schema(request=None, public=True)
+        document = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     # Through the renderer, whose encoder knows lazy texts, and back, for a form that does not change between runs.
     return json.dumps(json.loads(OpenApiJsonRenderer().render(document)), ensure_ascii=False, indent=1).encode()

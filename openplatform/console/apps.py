@@ -8,9 +8,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.decorators import action, display
 
-from openplatform.console.base import RecordAdmin
+from openplatform.console.base import RecordAdmin, column, deed
 from openplatform.models import App, Merchant
 from openplatform.models.app import AppStatus
 
@@ -22,15 +21,15 @@ class SwitchableAdmin(RecordAdmin):
 
     actions = ("enable", "disable")
 
-    @display(description=_("status"), label=_LABELS, ordering="status")
+    @column(_("status"), labels=_LABELS, ordering="status")
     def shown_status(self, row: Merchant | App) -> tuple[str, str]:
         return row.status, row.get_status_display()
 
-    @action(description=_("Enable"), permissions=["switch"])
+    @deed(_("Enable"), permission="switch")
     def enable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._switch(request, queryset, verb="enable")
 
-    @action(description=_("Disable: refuse all its requests"), permissions=["switch"])
+    @deed(_("Disable: refuse all its requests"), permission="switch")
     def disable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._switch(request, queryset, verb="disable")
 

@@ -1,12 +1,18 @@
 """What all pages of this console share."""
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.db import models
 from django.http import HttpRequest
+from django.utils.functional import Promise
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+
+F = TypeVar("F", bound=Callable[..., Any])
+Text = str | Promise
 
 
 class RecordAdmin(ModelAdmin):  # type: ignore[misc]
@@ -34,6 +40,18 @@ class RecordAdmin(ModelAdmin):  # type: ignore[misc]
     def may(self, request: HttpRequest, codename: str) -> bool:
         """Whether the operator holds one of this app's own permissions."""
         return request.user.has_perm(f"{self.opts.app_label}.{codename}")
+
+
+def column(title: Text, *, labels: dict[str, str] | None = None, ordering: str | None = None) -> Callable[[F], F]:
+    """A shown value; with `labels` (value to tone) it is a (value, text) pair and becomes a badge."""
+    decorate: Callable[[F], F] = display(description=title, label=labels, ordering=ordering)
+    return decorate
+
+
+def deed(title: Text, *, permission: str) -> Callable[[F], F]:
+    """An action on chosen rows, for those for whom `has_<permission>_permission` says yes."""
+    decorate: Callable[[F], F] = action(description=title, permissions=[permission])
+    return decorate
 
 
 def readable_json(value: Any) -> str:

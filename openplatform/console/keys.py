@@ -9,10 +9,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from openplatform.console.base import RecordAdmin, preformatted
+from openplatform.console.base import RecordAdmin, column, deed, preformatted
 from openplatform.key_material import KeyRefused, read_public_key
 from openplatform.models import AppKey, PlatformKey
 from openplatform.models.keys import AppKeyStatus, PlatformKeyStatus
@@ -86,15 +85,15 @@ class AppKeyAdmin(RecordAdmin):
     ordering = ("-created_at",)
     actions = ("revoke",)
 
-    @display(description=_("status"), label=_APP_KEY_LABELS, ordering="status")
+    @column(_("status"), labels=_APP_KEY_LABELS, ordering="status")
     def shown_status(self, row: AppKey) -> tuple[str, str]:
         return row.status, row.get_status_display()
 
-    @display(description=_("public key"))
+    @column(_("public key"))
     def shown_public_key(self, row: AppKey) -> str:
         return preformatted(row.public_key_pem)
 
-    @action(description=_("Revoke for good"), permissions=["revoke"])
+    @deed(_("Revoke for good"), permission="revoke")
     def revoke(self, request: HttpRequest, queryset: QuerySet[AppKey]) -> None:
         rows = list(queryset)
         for row in rows:
@@ -119,11 +118,11 @@ class PlatformKeyAdmin(RecordAdmin):
     readonly_fields = ("shown_status", "shown_public_key")
     ordering = ("-created_at",)
 
-    @display(description=_("status"), label=_PLATFORM_KEY_LABELS, ordering="status")
+    @column(_("status"), labels=_PLATFORM_KEY_LABELS, ordering="status")
     def shown_status(self, row: PlatformKey) -> tuple[str, str]:
         return row.status, row.get_status_display()
 
-    @display(description=_("public key"))
+    @column(_("public key"))
     def shown_public_key(self, row: PlatformKey) -> str:
         return preformatted(row.public_key_pem)
 

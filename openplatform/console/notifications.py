@@ -7,9 +7,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import TabularInline
-from unfold.decorators import action, display
 
-from openplatform.console.base import RecordAdmin, readable_json
+from openplatform.console.base import RecordAdmin, column, deed, readable_json
 from openplatform.models import Notification, NotificationAttempt
 from openplatform.models.notification import NotificationStatus
 from openplatform.notifications.replay import replay_many
@@ -54,15 +53,15 @@ class NotificationAdmin(RecordAdmin):
     inlines = (AttemptInline,)
     actions = ("replay",)
 
-    @display(description=_("status"), label=_LABELS, ordering="status")
+    @column(_("status"), labels=_LABELS, ordering="status")
     def shown_status(self, row: Notification) -> tuple[str, str]:
         return row.status, row.get_status_display()
 
-    @display(description=_("data"))
+    @column(_("data"))
     def shown_data(self, row: Notification) -> str:
         return readable_json(row.data)
 
-    @action(description=_("Send again"), permissions=["replay"])
+    @deed(_("Send again"), permission="replay")
     def replay(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         count = replay_many(notification_ids=queryset.values_list("pk", flat=True), now=timezone.now())
         done = ngettext("%(count)d notification is sent again.", "%(count)d notifications are sent again.", count)
