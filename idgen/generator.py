@@ -35,6 +35,18 @@ QUIET_IDS_MAX: Final = 512
 """Up to so many ids in a millisecond the next one starts at a random place. Beyond, lane 1 would be touched by the
 scatter, and a lane that was touched is not free for a rollback."""
 _DAY_MS: Final = 86_400_000
+PUBLISHED: Final = (
+    "ids_total",
+    "rung",
+    "rungs",
+    "rollbacks_total",
+    "rollback_ms_max",
+    "waits_total",
+    "lost_total",
+    "renew_failures_total",
+    "clock_skew_ms",
+    "spare_worker_id",
+)
 
 
 class Generator:
@@ -64,6 +76,7 @@ class Generator:
             wall=clock,
             monotonic=monotonic,
             in_background=renew_in_background,
+            stats=self._stats,
         )
         if fastpath.has_gil() if use_lock is None else not use_lock:
             form = fastpath.lock_free(clock=clock, refill=self._refill)
@@ -128,6 +141,11 @@ class Generator:
             "rungs": dict(counters.rungs),
             "renew_seconds": counters.renew_seconds.as_dict(),
         }
+
+    def _stats(self) -> dict[str, Any]:
+        """What the console shows of this process; written into the lease with each renewal."""
+        health = self.health()
+        return {name: health[name] for name in PUBLISHED}
 
     # --- the slow path: once per block ------------------------------------------------------------------------------
     def _refill(self) -> int:

@@ -24,6 +24,11 @@ IDS_PER_MS: Final = LANE_COUNT * BLOCK_SIZE
 TIME_MAX_MS: Final = EPOCH_MS + (1 << TIME_BITS) - 1
 ID_MAX: Final = (1 << 63) - 1
 
+DESCRIPTION: Final = (
+    f"ids: epoch {EPOCH_MS}, {TIME_BITS} ms, {WORKER_BITS} worker, {LANE_BITS} lane, {COUNTER_BITS} counter"
+)
+"""Kept as the comment of the lease table by a migration, so that a changed constant meets a system check."""
+
 _LANE_SHIFT: Final = COUNTER_BITS
 _WORKER_SHIFT: Final = COUNTER_BITS + LANE_BITS
 _TIME_SHIFT: Final = COUNTER_BITS + LANE_BITS + WORKER_BITS

@@ -7,9 +7,9 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 
 from idgen.errors import ClockSkew, IdgenUnavailable, LeaseLost, NoWorker
 from idgen.lanes import Lanes
@@ -50,7 +50,9 @@ class Leasing:
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         in_background: bool = True,
+        stats: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
+        self._stats = stats
         self._in_background = in_background
         self._open_store = open_store
         self._wall = wall
@@ -221,7 +223,7 @@ class Leasing:
             return False
         began_s = self._monotonic()
         try:
-            held.grant = self._store.renew(held.grant)
+            held.grant = self._store.renew(held.grant, stats=self._stats())
         except StoreDown as error:
             self.counters.renew_failures_total += 1
             left_s = held.grant.deadline_s - self._monotonic()

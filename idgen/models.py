@@ -19,6 +19,7 @@ class WorkerLease(models.Model):
     fence = models.BigIntegerField(_("fence"), default=0)
     lease_until = models.DateTimeField(_("leased until"))
     reserved_until_ms = models.BigIntegerField(_("reserved until (ms)"), default=0)
+    stats = models.JSONField(_("statistics"), default=dict)
 
     class Meta:
         managed = False

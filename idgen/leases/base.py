@@ -3,9 +3,10 @@
 A lease store hands out worker ids. It is the only judge of expiry, and the next holder starts above the last mark.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 SKEW_MAX_MS: Final = 5_000
 """No id is leased while the wall clock and the store's clock differ by more."""
@@ -64,7 +65,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRow:
-    """One worker id as the store sees it, for people."""
+    """One worker id as the store sees it, for people. `stats` is what its holder said of itself at its last renewal."""
 
     worker_id: int
     holder: str
@@ -73,6 +74,7 @@ class LeaseRow:
     lease_until: datetime | None
     reserved_until_ms: int
     is_held: bool
+    stats: Mapping[str, Any] = field(default_factory=dict)
 
 
 class LeaseStore(Protocol):
@@ -88,8 +90,8 @@ class LeaseStore(Protocol):
             StoreDown: no answer.
         """
 
-    def renew(self, grant: Grant) -> Grant:
-        """Prolong the lease and move the window ahead.
+    def renew(self, grant: Grant, *, stats: Mapping[str, Any]) -> Grant:
+        """Prolong the lease and move the window ahead. `stats` are kept for people.
 
         Raises:
             LeaseLost: the id is no longer ours.
@@ -101,6 +103,9 @@ class LeaseStore(Protocol):
 
     def rows(self) -> list[LeaseRow]:
         """All worker ids that the store knows, by number."""
+
+    def lower_mark(self, row: LeaseRow, *, to_ms: int) -> bool:
+        """Repair: lower the mark of an id that nobody holds, unless the row changed meanwhile (then False)."""
 
     def close(self) -> None:
         """Drop connections. The store can be used again."""

@@ -78,7 +78,7 @@ class EtcdLeases:
                 return grant
         raise StoreDown("other processes kept taking the worker ids that were chosen")
 
-    def renew(self, grant: Grant) -> Grant:
+    def renew(self, grant: Grant, *, stats: Mapping[str, Any]) -> Grant:
         sent_s = self._monotonic()
         reply = self._gateway.post("/v3/lease/keepalive", {"ID": grant.holder})
         if int(reply.body.get("result", {}).get("TTL", 0)) <= 0:
@@ -88,7 +88,10 @@ class EtcdLeases:
             "/v3/kv/txn",
             {
                 "compare": [self._is_ours(grant.worker_id, grant.fence)],
-                "success": [self._put_mark(grant.worker_id, reserved_until_ms)],
+                "success": [
+                    self._put_mark(grant.worker_id, reserved_until_ms),
+                    self._put(f"{self._prefix}/stats/{grant.worker_id:04d}", json.dumps(dict(stats)), grant.holder),
+                ],
             },
         )
         if not written.body.get("succeeded"):
@@ -115,6 +118,7 @@ class EtcdLeases:
 
     def rows(self) -> list[LeaseRow]:
         holders, marks = self._read_all()
+        stats = self._read_stats()
         return [
             LeaseRow(
                 worker_id=worker_id,
@@ -124,9 +128,23 @@ class EtcdLeases:
                 lease_until=None,
                 reserved_until_ms=marks.get(worker_id, _Mark()).until_ms,
                 is_held=worker_id in holders,
+                stats=stats.get(worker_id, {}) if worker_id in holders else {},
             )
             for worker_id in range(self._workers)
         ]
+
+    def lower_mark(self, row: LeaseRow, *, to_ms: int) -> bool:
+        if to_ms >= row.reserved_until_ms:
+            return False
+        mark = {"key": b64(self._hwm(row.worker_id)), "target": "VALUE", "result": "EQUAL"}
+        reply = self._gateway.post(
+            "/v3/kv/txn",
+            {
+                "compare": [self._is_ours(row.worker_id, 0), mark | {"value": b64(str(row.reserved_until_ms))}],
+                "success": [self._put_mark(row.worker_id, to_ms)],
+            },
+        )
+        return bool(reply.body.get("succeeded"))
 
     def close(self) -> None:
         self._gateway.close()
@@ -162,7 +180,7 @@ class EtcdLeases:
             "/v3/kv/txn",
             {
                 "compare": [
-                    {"key": b64(own), "target": "CREATE", "result": "EQUAL", "create_revision": "0"},
+                    self._is_ours(worker_id, 0),  # 0: the key does not exist
                     {
                         "key": b64(self._hwm(worker_id)),
                         "target": "MOD",
@@ -171,13 +189,7 @@ class EtcdLeases:
                     },
                 ],
                 "success": [
-                    {
-                        "requestPut": {
-                            "key": b64(own),
-                            "value": b64(json.dumps({"lease": lease_id, "info": info})),
-                            "lease": lease_id,
-                        }
-                    },
+                    self._put(own, json.dumps({"lease": lease_id, "info": info}), lease_id),
                     self._put_mark(worker_id, reserved_until_ms),
                 ],
                 "failure": [{"requestRange": {"key": b64(own)}}],
@@ -223,7 +235,11 @@ class EtcdLeases:
         return {"key": b64(self._own(worker_id)), "target": "CREATE", "result": "EQUAL", "create_revision": str(fence)}
 
     def _put_mark(self, worker_id: int, until_ms: int) -> dict[str, Any]:
-        return {"requestPut": {"key": b64(self._hwm(worker_id)), "value": b64(str(until_ms))}}
+        return self._put(self._hwm(worker_id), str(until_ms), "0")
+
+    def _put(self, key: str, value: str, lease_id: str) -> dict[str, Any]:
+        """A write that vanishes with the lease `lease_id`; "0" is none."""
+        return {"requestPut": {"key": b64(key), "value": b64(value), "lease": lease_id}}
 
     def _read_all(self) -> tuple[dict[int, dict[str, Any]], dict[int, _Mark]]:
         """Holders and marks of one revision."""
@@ -238,6 +254,11 @@ class EtcdLeases:
         }
         marks = {_worker_id(entry): _Mark(int(unb64(entry["value"])), int(entry["mod_revision"])) for entry in hwm}
         return holders, marks
+
+    def _read_stats(self) -> dict[int, dict[str, Any]]:
+        prefix = f"{self._prefix}/stats/"
+        body = self._gateway.post("/v3/kv/range", {"key": b64(prefix), "range_end": b64(prefix_end(prefix))}).body
+        return {_worker_id(entry): json.loads(unb64(entry["value"])) for entry in body.get("kvs", [])}
 
     def _window_end_ms(self, server_ms: int) -> int:
         return min(server_ms, int(self._wall() * 1000)) + self.timing.window_ms

@@ -6,9 +6,11 @@ an idle process holds no server slot. Session advisory locks are not used: they 
 process lives on.
 """
 
+import json
 import select
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -37,7 +39,7 @@ WITH free AS MATERIALIZED (
      ORDER BY reserved_until_ms, worker_id LIMIT 1 FOR UPDATE SKIP LOCKED
 ), clock AS MATERIALIZED (SELECT clock_timestamp() AS at)
 UPDATE idgen_lease AS lease
-   SET holder = %(holder)s::uuid, info = %(info)s, fence = lease.fence + 1,
+   SET holder = %(holder)s::uuid, info = %(info)s, stats = '{}', fence = lease.fence + 1,
        lease_until = clock.at + %(ttl_s)s * interval '1 second',
        reserved_until_ms = greatest(lease.reserved_until_ms,
                                     (extract(epoch FROM clock.at) * 1000)::bigint + %(window_ms)s)
@@ -49,7 +51,7 @@ RETURNING lease.worker_id, lease.fence, free.reserved_until_ms, lease.reserved_u
 _RENEW: Final = """
 WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS at)
 UPDATE idgen_lease AS lease
-   SET lease_until = clock.at + %(ttl_s)s * interval '1 second',
+   SET lease_until = clock.at + %(ttl_s)s * interval '1 second', stats = %(stats)s::jsonb,
        reserved_until_ms = greatest(lease.reserved_until_ms,
                                     (extract(epoch FROM clock.at) * 1000)::bigint + %(window_ms)s)
   FROM clock
@@ -65,8 +67,14 @@ UPDATE idgen_lease
 RETURNING worker_id
 """
 _ROWS: Final = """
-SELECT worker_id, holder, info, fence, lease_until, reserved_until_ms, lease_until > clock_timestamp()
+SELECT worker_id, holder, info, fence, lease_until, reserved_until_ms, lease_until > clock_timestamp(), stats
   FROM idgen_lease ORDER BY worker_id
+"""
+_LOWER: Final = """
+UPDATE idgen_lease SET reserved_until_ms = %(to_ms)s
+ WHERE worker_id = %(worker_id)s AND reserved_until_ms = %(from_ms)s AND fence = %(fence)s
+   AND lease_until < clock_timestamp() AND %(to_ms)s < reserved_until_ms
+RETURNING worker_id
 """
 
 
@@ -104,17 +112,16 @@ class PostgresLeases:
             store_ms=store_ms,
         )
 
-    def renew(self, grant: Grant) -> Grant:
+    def renew(self, grant: Grant, *, stats: Mapping[str, Any]) -> Grant:
         sent_s = self._monotonic()
-        rows = self._call(_RENEW, worker_id=grant.worker_id, holder=grant.holder, fence=grant.fence)
+        rows = self._call(
+            _RENEW, worker_id=grant.worker_id, holder=grant.holder, fence=grant.fence, stats=json.dumps(dict(stats))
+        )
         if not rows:
             raise LeaseLost(f"worker {grant.worker_id} is no longer leased to this process")
         reserved_until_ms, store_ms = rows[0]
-        return Grant(
-            worker_id=grant.worker_id,
-            holder=grant.holder,
-            fence=grant.fence,
-            floor_ms=grant.floor_ms,
+        return replace(
+            grant,
             reserved_until_ms=reserved_until_ms,
             deadline_s=self.timing.deadline_s(sent_s),
             store_ms=store_ms,
@@ -127,6 +134,10 @@ class PostgresLeases:
 
     def rows(self) -> list[LeaseRow]:
         return [_row(row) for row in self._call(_ROWS)]
+
+    def lower_mark(self, row: LeaseRow, *, to_ms: int) -> bool:
+        values = {"worker_id": row.worker_id, "from_ms": row.reserved_until_ms, "fence": row.fence, "to_ms": to_ms}
+        return bool(self._call(_LOWER, **values))
 
     def close(self) -> None:
         """Nothing is kept open between calls."""
@@ -167,7 +178,7 @@ def _wait(connection: Any, *, until_s: float) -> None:
 
 
 def _row(row: Sequence[Any]) -> LeaseRow:
-    worker_id, holder, info, fence, lease_until, reserved_until_ms, is_held = row
+    worker_id, holder, info, fence, lease_until, reserved_until_ms, is_held, stats = row
     return LeaseRow(
         worker_id=worker_id,
         holder=str(UUID(str(holder))) if holder else "",
@@ -176,4 +187,5 @@ def _row(row: Sequence[Any]) -> LeaseRow:
         lease_until=lease_until.astimezone(UTC) if isinstance(lease_until, datetime) else None,
         reserved_until_ms=reserved_until_ms,
         is_held=is_held,
+        stats=stats,
     )

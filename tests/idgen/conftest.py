@@ -14,8 +14,12 @@ import psycopg2
 import pytest
 from django.db import connections
 
+HERE = Path(__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
-CREATE = importlib.import_module("idgen.migrations.0001_leases").CREATE
+MIGRATIONS = [
+    importlib.import_module("idgen.migrations.0001_leases").CREATE,
+    importlib.import_module("idgen.migrations.0003_stats_and_layout").ADD,
+]
 _numbers = itertools.count()
 
 
@@ -36,7 +40,8 @@ def make_table(parameters: dict[str, Any], *, workers: int) -> dict[str, Any]:
     schema = f"idgen_{os.getpid()}_{next(_numbers)}"
     own = parameters | {"options": f"{parameters.get('options', '')} -c search_path={schema}".strip()}
     execute(parameters, f"CREATE SCHEMA {schema}")
-    execute(own, CREATE)
+    for statement in MIGRATIONS:
+        execute(own, statement)
     execute(own, "INSERT INTO idgen_lease (worker_id) SELECT generate_series(0, %s - 1)", workers)
     return own
 
@@ -103,10 +108,11 @@ def child() -> Iterator[Callable[..., Child]]:
         each.process.stdout.close()
 
 
-def require(is_there: object, reason: str) -> None:
-    """Skip with a reason, or fail where everything is required."""
-    if is_there:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long runs are asked for by name: `make soak`."""
+    if "soak" in config.option.markexpr:
         return
-    if os.environ.get("REQUIRE_ALL") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    long = [item for item in items if item.get_closest_marker("soak") and item.path.is_relative_to(HERE)]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]

@@ -1,6 +1,7 @@
 """A clock that tests move by hand, and a lease store in memory with the rules of the real ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 from uuid import uuid4
 
 from idgen import LeaseLost, NoWorker
@@ -84,7 +85,7 @@ class LeaseView:
         }
         return self._grant(number, row, floor_ms=floor_ms)
 
-    def renew(self, grant: Grant) -> Grant:
+    def renew(self, grant: Grant, *, stats: Mapping[str, Any]) -> Grant:
         now_ms = self._now_ms()
         row = self._leases.rows_by_id[grant.worker_id]
         if (row["holder"], row["fence"]) != (grant.holder, grant.fence) or row["until_ms"] <= now_ms:

@@ -17,7 +17,6 @@ from idgen.leases.etcd import EtcdLeases
 from idgen.leases.etcd_gateway import CALL_TIMEOUT_S, Gateway, b64, prefix_end
 from idgen.leases.etcd_prevote import PreVote, prevote_of, survey
 from tests.idgen import etcd_cluster
-from tests.idgen.conftest import require
 from tests.idgen.etcd_cluster import Cluster, can_make_namespaces, resume_member, stop_member
 from tests.idgen.test_processes import numbers, workers_of
 
@@ -25,7 +24,7 @@ QUICK = Timing(ttl_s=2, margin_s=0.5, spare_window_s=0.5)
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster(tmp_path_factory, require):
     require(etcd_cluster.BINARY, "etcd is not installed (Debian: etcd-server)")
     made = Cluster(tmp_path_factory.mktemp("etcd"))
     made.start()
@@ -34,7 +33,7 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture
-def own_cluster(tmp_path):
+def own_cluster(tmp_path, require):
     require(etcd_cluster.BINARY, "etcd is not installed (Debian: etcd-server)")
     made = Cluster(tmp_path)
     made.start()
@@ -89,10 +88,10 @@ def test_an_expired_lease_is_taken_over_above_its_mark_and_the_old_holder_learns
     assert second.floor_ms == first.reserved_until_ms
     assert second.fence > first.fence
     with pytest.raises(LeaseLost):
-        store.renew(first)
+        store.renew(first, stats={})
     store.release(first, used_until_ms=1)
     assert store.rows()[0].reserved_until_ms == second.reserved_until_ms
-    assert store.renew(second).worker_id == 0
+    assert store.renew(second, stats={}).worker_id == 0
 
 
 def test_a_live_lease_is_not_enough_the_fence_has_to_match_too(store_of):
@@ -103,7 +102,7 @@ def test_a_live_lease_is_not_enough_the_fence_has_to_match_too(store_of):
     put(store, store._own(0), '{"lease": "1", "info": "somebody else"}')
     assert int(store._gateway.post("/v3/lease/keepalive", {"ID": grant.holder}).body["result"]["TTL"]) > 0
     with pytest.raises(LeaseLost):
-        store.renew(grant)
+        store.renew(grant, stats={})
     mark = store.rows()[0].reserved_until_ms
     store.release(grant, used_until_ms=1)
     assert store.rows()[0].reserved_until_ms == mark
@@ -136,7 +135,7 @@ def test_a_wrong_clock_cannot_push_the_mark_into_the_future(store_of):
     store = store_of(workers=1)
     grant = store.acquire(info="first")
     store._wall = lambda: time.time() + 365 * 86_400
-    renewed = store.renew(grant)
+    renewed = store.renew(grant, stats={})
     assert renewed.reserved_until_ms < time.time() * 1000 + QUICK.window_ms + 1_500
     assert renewed.store_ms < time.time() * 1000 + 1_500
 
@@ -184,14 +183,14 @@ def test_a_stopped_member_costs_one_timeout_and_is_then_passed_by(own_cluster):
         while True:  # an election may be needed first
             began_s = time.monotonic()
             try:
-                grant = store.renew(grant)
+                grant = store.renew(grant, stats={})
                 break
             except StoreDown:
                 assert time.monotonic() - began_s < 2 * CALL_TIMEOUT_S + 0.5
                 assert time.monotonic() < deadline_s
         assert store._gateway._current != 0
         began_s = time.monotonic()
-        store.renew(grant)
+        store.renew(grant, stats={})
         assert time.monotonic() - began_s < 0.5
     finally:
         resume_member(first)
@@ -241,10 +240,10 @@ class Recording:
     def __getattr__(self, name):
         return getattr(self._store, name)
 
-    def renew(self, grant):
+    def renew(self, grant, *, stats):
         began_s = time.monotonic()
         try:
-            renewed = self._store.renew(grant)
+            renewed = self._store.renew(grant, stats={})
         except StoreDown:
             self.renewals.append((began_s, time.monotonic(), False))
             raise
@@ -353,7 +352,7 @@ def longest_write_gap_s(endpoints, stop):
 
 
 @pytest.mark.parametrize("prevote", [True, False])
-def test_a_follower_cut_off_and_rejoined_forces_an_election_only_without_prevote(tmp_path: Path, prevote):
+def test_a_follower_cut_off_and_rejoined_forces_an_election_only_without_prevote(tmp_path: Path, require, prevote):
     require(etcd_cluster.BINARY, "etcd is not installed (Debian: etcd-server)")
     require(can_make_namespaces(), "network namespaces need root and iproute2")
     cluster = Cluster(tmp_path, prevote=prevote, namespaces=True)
@@ -364,13 +363,13 @@ def test_a_follower_cut_off_and_rejoined_forces_an_election_only_without_prevote
         number = next(i for i, member in enumerate(cluster.members) if member is not leader)
         rest = [member for i, member in enumerate(cluster.members) if i != number]
         cluster.network.cut(number)
-        time.sleep(8)
+        time.sleep(5)
         stop, gaps = threading.Event(), []
         writer = threading.Thread(target=lambda: gaps.append(longest_write_gap_s([m.client for m in rest], stop)))
         writer.start()
         time.sleep(0.5)
         cluster.network.join(number)
-        time.sleep(6)
+        time.sleep(4)
         stop.set()
         writer.join()
         after = cluster.term()

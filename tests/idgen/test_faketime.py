@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from idgen.layout import parse, time_ms
-from tests.idgen.conftest import execute, require
+from tests.idgen.conftest import execute
 
 LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 TIMING = {"ttl_s": 10.0}
@@ -16,7 +16,6 @@ class Shaken:
     """A child process and the file that tells its wall clock."""
 
     def __init__(self, child, parameters, tmp_path):
-        require(LIBRARY, "libfaketime is not installed (Debian: faketime)")
         self._file = tmp_path / "offset"
         self.step("+0s")
         self._child = child(
@@ -43,6 +42,11 @@ class Shaken:
 
     def health(self):
         return self._child.ask("health")
+
+
+@pytest.fixture(autouse=True)
+def library(require):
+    require(LIBRARY, "libfaketime is not installed (Debian: faketime)")
 
 
 @pytest.fixture

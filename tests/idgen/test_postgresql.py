@@ -62,10 +62,10 @@ def test_an_expired_lease_is_taken_over_with_a_higher_fence_and_the_old_holder_l
     assert (second.worker_id, second.fence) == (first.worker_id, first.fence + 1)
     assert second.floor_ms == first.reserved_until_ms
     with pytest.raises(LeaseLost):
-        store.renew(first)
+        store.renew(first, stats={})
     store.release(first, used_until_ms=1)
     assert store.rows()[0].reserved_until_ms == second.reserved_until_ms
-    assert store.renew(second).fence == second.fence
+    assert store.renew(second, stats={}).fence == second.fence
 
 
 def test_an_expired_lease_cannot_be_renewed_even_if_nobody_took_it(store_of):
@@ -73,14 +73,14 @@ def test_an_expired_lease_cannot_be_renewed_even_if_nobody_took_it(store_of):
     grant = store.acquire(info="first")
     time.sleep(0.45)
     with pytest.raises(LeaseLost):
-        store.renew(grant)
+        store.renew(grant, stats={})
 
 
 def test_a_mark_never_goes_down_on_renewal(store_of):
     store = store_of()
     grant = store.acquire(info="first")
     set_row(store, reserved_until_ms=now_ms() + 60_000)
-    assert store.renew(grant).reserved_until_ms > now_ms() + 50_000
+    assert store.renew(grant, stats={}).reserved_until_ms > now_ms() + 50_000
 
 
 def test_release_lowers_the_mark_to_what_was_used_and_never_raises_it(store_of):
@@ -136,17 +136,17 @@ def renews_only_what_is_ours(store):
         dataclasses.replace(grant, fence=grant.fence - 1),
     ]
     set_row(store, reserved_until_ms=now_ms() + 60_000)
-    if store.renew(grant).reserved_until_ms < now_ms() + 50_000:
+    if store.renew(grant, stats={}).reserved_until_ms < now_ms() + 50_000:
         return False
     for stranger in strangers:
         try:
-            store.renew(stranger)
+            store.renew(stranger, stats={})
         except LeaseLost:
             continue
         return False
     execute(store._parameters, "UPDATE idgen_lease SET lease_until = clock_timestamp() - interval '1 ms'")
     try:
-        store.renew(grant)
+        store.renew(grant, stats={})
     except LeaseLost:
         return True
     return False
@@ -209,11 +209,11 @@ def test_a_renewal_that_meets_a_lock_gives_up_in_time(store_of):
             cursor.execute("SELECT 1 FROM idgen_lease FOR UPDATE")
             began_s = time.monotonic()
             with pytest.raises(StoreDown):
-                store.renew(grant)
+                store.renew(grant, stats={})
             assert time.monotonic() - began_s < 2.0
     finally:
         connection.close()
-    assert store.renew(grant).fence == grant.fence
+    assert store.renew(grant, stats={}).fence == grant.fence
 
 
 def test_a_missing_table_says_what_to_do(store_of):
