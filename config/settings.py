@@ -131,6 +131,12 @@ TRUSTED_PROXY_COUNT = env.number("TRUSTED_PROXY_COUNT", 0)
 
 # --- numbers that never repeat ----------------------------------------------------------------------------------------
 IDGEN_LEASE_STORE = env.text("IDGEN_LEASE_STORE", "postgresql")  # postgresql | etcd
+IDGEN_ETCD_ENDPOINTS = env.listed("IDGEN_ETCD_ENDPOINTS")  # client URLs of all members
+IDGEN_ETCD_PREFIX = env.text("IDGEN_ETCD_PREFIX", "/fenpay/idgen")
+IDGEN_ETCD_CA = env.text("IDGEN_ETCD_CA")  # paths of PEM files: the members' authority, our certificate and its key
+IDGEN_ETCD_CERT = env.text("IDGEN_ETCD_CERT")
+IDGEN_ETCD_KEY = env.text("IDGEN_ETCD_KEY")
+IDGEN_PUBLIC_KEYS = env.text("IDGEN_PUBLIC_KEYS")  # "B:base64,A:base64": the first makes public numbers, all read them
 
 # --- the open platform -----------------------------------------------------------------------------------------------
 # 32 bytes, base64. Seals private keys and secrets at rest; never stored in the database.

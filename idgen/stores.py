@@ -1,7 +1,15 @@
 """Which lease store a process uses: the choice is the setting IDGEN_LEASE_STORE. Django is imported only in here."""
 
+from typing import TYPE_CHECKING
+
 from idgen.errors import NoWorker
 from idgen.leases.base import LeaseStore
+
+if TYPE_CHECKING:
+    from idgen.leases.etcd import EtcdLeases
+    from idgen.leases.postgresql import PostgresLeases
+
+NAMES = ("postgresql", "etcd")
 
 
 def store_from_settings() -> LeaseStore:
@@ -9,6 +17,7 @@ def store_from_settings() -> LeaseStore:
 
     Raises:
         NoWorker: Django is not configured, or the setting names no store.
+        StoreDown: etcd is chosen and no endpoint is given.
     """
     try:
         from django.conf import settings  # noqa: PLC0415 - the core works without Django
@@ -19,12 +28,12 @@ def store_from_settings() -> LeaseStore:
         name = getattr(settings, "IDGEN_LEASE_STORE", "postgresql")
     except ImproperlyConfigured as error:
         raise NoWorker("Django has no settings yet: set DJANGO_SETTINGS_MODULE") from error
-    if name == "postgresql":
-        return postgresql_store()
-    raise NoWorker(f"IDGEN_LEASE_STORE is {name!r}, not postgresql or etcd")
+    if name not in NAMES:
+        raise NoWorker(f"IDGEN_LEASE_STORE is {name!r}, not one of {', '.join(NAMES)}")
+    return etcd_store() if name == "etcd" else postgresql_store()
 
 
-def postgresql_store(alias: str = "default") -> LeaseStore:
+def postgresql_store(alias: str = "default") -> "PostgresLeases":
     """Leases in the database `alias`. The name is read now, so that a test run finds its test database."""
     from django.db import connections  # noqa: PLC0415
 
@@ -33,3 +42,17 @@ def postgresql_store(alias: str = "default") -> LeaseStore:
     parameters = dict(connections[alias].get_connection_params())
     parameters.pop("cursor_factory", None)
     return PostgresLeases(parameters=parameters)
+
+
+def etcd_store() -> "EtcdLeases":
+    """Leases in the etcd cluster that IDGEN_ETCD_ENDPOINTS names."""
+    from django.conf import settings  # noqa: PLC0415
+
+    from idgen.leases.etcd import EtcdLeases  # noqa: PLC0415
+    from idgen.leases.etcd_gateway import Tls  # noqa: PLC0415
+
+    return EtcdLeases(
+        endpoints=settings.IDGEN_ETCD_ENDPOINTS,
+        prefix=settings.IDGEN_ETCD_PREFIX,
+        tls=Tls(ca=settings.IDGEN_ETCD_CA, certificate=settings.IDGEN_ETCD_CERT, key=settings.IDGEN_ETCD_KEY),
+    )

@@ -61,13 +61,13 @@ class EtcdLeases:
         self._prefix = prefix.rstrip("/")
         self._workers = workers
         self._wall, self._monotonic = wall, monotonic
-        self._gateway = Gateway(endpoints=endpoints, tls=tls)
+        self.gateway = Gateway(endpoints=endpoints, tls=tls)
         self._is_checked = False
 
     # --- the interface ---------------------------------------------------------------------------------------------
     def acquire(self, *, info: str, below_ms: int | None = None) -> Grant:
         if not self._is_checked:
-            warn_without_prevote(self._gateway)
+            warn_without_prevote(self.gateway)
             self._is_checked = True
         until_s = self._monotonic() + ACQUIRE_TIMEOUT_S
         lease_id = self._new_lease()
@@ -80,11 +80,11 @@ class EtcdLeases:
 
     def renew(self, grant: Grant, *, stats: Mapping[str, Any]) -> Grant:
         sent_s = self._monotonic()
-        reply = self._gateway.post("/v3/lease/keepalive", {"ID": grant.holder})
+        reply = self.gateway.post("/v3/lease/keepalive", {"ID": grant.holder})
         if int(reply.body.get("result", {}).get("TTL", 0)) <= 0:
             raise LeaseLost(f"the etcd lease of worker {grant.worker_id} is gone")
         reserved_until_ms = max(grant.reserved_until_ms, self._window_end_ms(reply.server_ms))
-        written = self._gateway.post(
+        written = self.gateway.post(
             "/v3/kv/txn",
             {
                 "compare": [self._is_ours(grant.worker_id, grant.fence)],
@@ -104,7 +104,7 @@ class EtcdLeases:
         )
 
     def release(self, grant: Grant, *, used_until_ms: int) -> None:
-        self._gateway.post(
+        self.gateway.post(
             "/v3/kv/txn",
             {
                 "compare": [self._is_ours(grant.worker_id, grant.fence)],
@@ -137,7 +137,7 @@ class EtcdLeases:
         if to_ms >= row.reserved_until_ms:
             return False
         mark = {"key": b64(self._hwm(row.worker_id)), "target": "VALUE", "result": "EQUAL"}
-        reply = self._gateway.post(
+        reply = self.gateway.post(
             "/v3/kv/txn",
             {
                 "compare": [self._is_ours(row.worker_id, 0), mark | {"value": b64(str(row.reserved_until_ms))}],
@@ -147,12 +147,12 @@ class EtcdLeases:
         return bool(reply.body.get("succeeded"))
 
     def close(self) -> None:
-        self._gateway.close()
+        self.gateway.close()
 
     # --- acquiring -------------------------------------------------------------------------------------------------
     def _new_lease(self) -> str:
         ttl_s = math.ceil(self.timing.ttl_s)
-        return str(self._gateway.post("/v3/lease/grant", {"TTL": ttl_s, "ID": "0"}).body["ID"])
+        return str(self.gateway.post("/v3/lease/grant", {"TTL": ttl_s, "ID": "0"}).body["ID"])
 
     def _choose(self, *, below_ms: int | None) -> tuple[int, _Mark]:
         """The least recently used free worker id; one of many at random, so that acquirers do not chase each other."""
@@ -176,7 +176,7 @@ class EtcdLeases:
         server_ms = self._renew_lease(lease_id)
         reserved_until_ms = max(mark.until_ms, self._window_end_ms(server_ms))
         own = self._own(worker_id)
-        reply = self._gateway.post(
+        reply = self.gateway.post(
             "/v3/kv/txn",
             {
                 "compare": [
@@ -210,7 +210,7 @@ class EtcdLeases:
 
     def _renew_lease(self, lease_id: str) -> int:
         """The lease's TTL counts from here; returns the member's clock."""
-        reply = self._gateway.post("/v3/lease/keepalive", {"ID": lease_id})
+        reply = self.gateway.post("/v3/lease/keepalive", {"ID": lease_id})
         if int(reply.body.get("result", {}).get("TTL", 0)) <= 0:
             raise StoreDown("the etcd lease ran out while a worker id was chosen")
         return reply.server_ms
@@ -247,7 +247,7 @@ class EtcdLeases:
             {"requestRange": {"key": b64(prefix), "range_end": b64(prefix_end(prefix))}}
             for prefix in (f"{self._prefix}/own/", f"{self._prefix}/hwm/")
         ]
-        body = self._gateway.post("/v3/kv/txn", {"success": ranges}).body
+        body = self.gateway.post("/v3/kv/txn", {"success": ranges}).body
         own, hwm = (each["response_range"].get("kvs", []) for each in body["responses"])
         holders = {
             _worker_id(entry): json.loads(unb64(entry["value"])) | {"fence": entry["create_revision"]} for entry in own
@@ -257,7 +257,7 @@ class EtcdLeases:
 
     def _read_stats(self) -> dict[int, dict[str, Any]]:
         prefix = f"{self._prefix}/stats/"
-        body = self._gateway.post("/v3/kv/range", {"key": b64(prefix), "range_end": b64(prefix_end(prefix))}).body
+        body = self.gateway.post("/v3/kv/range", {"key": b64(prefix), "range_end": b64(prefix_end(prefix))}).body
         return {_worker_id(entry): json.loads(unb64(entry["value"])) for entry in body.get("kvs", [])}
 
     def _window_end_ms(self, server_ms: int) -> int:

@@ -20,6 +20,7 @@ from psycopg2 import errors as pg_errors
 from psycopg2 import extensions
 
 from idgen.errors import LeaseLost, NoWorker
+from idgen.layout import WORKER_COUNT
 from idgen.leases.base import DEFAULT_TIMING, REST_MAX_MS, Grant, LeaseRow, StoreDown, Timing
 
 CALL_TIMEOUT_S: Final = 2.5
@@ -74,6 +75,17 @@ _LOWER: Final = """
 UPDATE idgen_lease SET reserved_until_ms = %(to_ms)s
  WHERE worker_id = %(worker_id)s AND reserved_until_ms = %(from_ms)s AND fence = %(fence)s
    AND lease_until < clock_timestamp() AND %(to_ms)s < reserved_until_ms
+RETURNING worker_id
+"""
+_SEED: Final = """
+INSERT INTO idgen_lease (worker_id, reserved_until_ms)
+SELECT number, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + %(window_ms)s
+  FROM generate_series(0, %(last)s) AS number
+ON CONFLICT DO NOTHING RETURNING worker_id
+"""
+_RAISE: Final = """
+UPDATE idgen_lease SET reserved_until_ms = greatest(
+    reserved_until_ms, (extract(epoch FROM clock_timestamp()) * 1000)::bigint + %(ahead_ms)s)
 RETURNING worker_id
 """
 
@@ -138,6 +150,18 @@ class PostgresLeases:
     def lower_mark(self, row: LeaseRow, *, to_ms: int) -> bool:
         values = {"worker_id": row.worker_id, "from_ms": row.reserved_until_ms, "fence": row.fence, "to_ms": to_ms}
         return bool(self._call(_LOWER, **values))
+
+    def missing_count(self) -> int:
+        """How many of the 1,024 rows are not there."""
+        return WORKER_COUNT - int(self._call("SELECT count(*) FROM idgen_lease")[0][0])
+
+    def seed(self) -> int:
+        """Add the missing rows, each resting for a window: somebody may still hold the id. Returns how many."""
+        return len(self._call(_SEED, last=WORKER_COUNT - 1))
+
+    def raise_marks(self, *, ahead_ms: int) -> None:
+        """No next holder starts below `ahead_ms` from now: the newest marks of a promoted replica may be missing."""
+        self._call(_RAISE, ahead_ms=ahead_ms)
 
     def close(self) -> None:
         """Nothing is kept open between calls."""

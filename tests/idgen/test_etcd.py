@@ -52,7 +52,7 @@ def store_of(cluster, request):
 
 
 def put(store, key, value):
-    store._gateway.post("/v3/kv/put", {"key": b64(key), "value": b64(value)})
+    store.gateway.post("/v3/kv/put", {"key": b64(key), "value": b64(value)})
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
@@ -98,9 +98,9 @@ def test_a_live_lease_is_not_enough_the_fence_has_to_match_too(store_of):
     """A keepalive alone proves nothing: here the lease lives, but the key was taken by somebody else."""
     store = store_of(workers=1)
     grant = store.acquire(info="first")
-    store._gateway.post("/v3/kv/deleterange", {"key": b64(store._own(0))})
+    store.gateway.post("/v3/kv/deleterange", {"key": b64(store._own(0))})
     put(store, store._own(0), '{"lease": "1", "info": "somebody else"}')
-    assert int(store._gateway.post("/v3/lease/keepalive", {"ID": grant.holder}).body["result"]["TTL"]) > 0
+    assert int(store.gateway.post("/v3/lease/keepalive", {"ID": grant.holder}).body["result"]["TTL"]) > 0
     with pytest.raises(LeaseLost):
         store.renew(grant, stats={})
     mark = store.rows()[0].reserved_until_ms
@@ -176,7 +176,7 @@ def test_a_stopped_member_costs_one_timeout_and_is_then_passed_by(own_cluster):
     store = EtcdLeases(endpoints=own_cluster.endpoints, timing=Timing())
     grant = store.acquire(info="test")
     if own_cluster.leader() is first:
-        store._gateway._current = 0
+        store.gateway._current = 0
     stop_member(first)
     try:
         deadline_s = time.monotonic() + 8
@@ -188,7 +188,7 @@ def test_a_stopped_member_costs_one_timeout_and_is_then_passed_by(own_cluster):
             except StoreDown:
                 assert time.monotonic() - began_s < 2 * CALL_TIMEOUT_S + 0.5
                 assert time.monotonic() < deadline_s
-        assert store._gateway._current != 0
+        assert store.gateway._current != 0
         began_s = time.monotonic()
         store.renew(grant, stats={})
         assert time.monotonic() - began_s < 0.5
