@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from django.utils import timezone
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone, translation
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -81,6 +83,11 @@ class OpenApiView(APIView):
         if self.exchange.caller is None:
             raise SignError
         return self.exchange.caller
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """In English: these texts are for a machine's log, whatever a browser on the way may have asked for."""
+        with translation.override("en"):
+            return super().dispatch(request, *args, **kwargs)
 
     def initial(self, request: Request, *_args: Any, **_kwargs: Any) -> None:
         """Everything between the request line and the handler, in the order of `checks`."""

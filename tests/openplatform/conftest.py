@@ -1,7 +1,10 @@
 import pytest
 from django.utils import timezone
 
-from openplatform.keys import ensure_platform_key
+from openplatform.key_material import new_pair
+from openplatform.keys import LIFETIME
+from openplatform.models import PlatformKey
+from openplatform.models.keys import PlatformKeyStatus
 from openplatform.store import circuit
 from tests.openplatform import harness
 
@@ -11,7 +14,17 @@ def closed_circuit():
     circuit.reset()
 
 
+@pytest.fixture(scope="session")
+def pair():
+    """Made once: a pair costs more than most tests."""
+    return new_pair()
+
+
 @pytest.fixture
-def caller(db):
-    ensure_platform_key(now=timezone.now())
+def platform_key(db, pair):
+    return PlatformKey.publish(pair=pair, status=PlatformKeyStatus.CURRENT, now=timezone.now(), lifetime=LIFETIME)
+
+
+@pytest.fixture
+def caller(platform_key):
     return harness.Caller(harness.an_app())
