@@ -34,7 +34,7 @@ def page_view(view: View[P]) -> View[P]:
             response = _switched(request, language=chosen) if chosen else view(request, *args, **kwargs)
         except NotFound:
             response = problem_page(request, wording.NOT_FOUND, status=404)
-        return _unstored(response)
+        return _private(response)
 
     return wrapped
 
@@ -45,7 +45,7 @@ def json_view(view: View[P]) -> View[P]:
     @wraps(view)
     def translated(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
-            return _unstored(view(request, *args, **kwargs))
+            return _private(view(request, *args, **kwargs))
         except NotFound:
             return problem(status=404, code="NOT_FOUND", detail=wording.NOT_FOUND.title)
 
@@ -61,7 +61,7 @@ class _CsrfAsProblem(CsrfViewMiddleware):
 
 def problem(*, status: int, code: str, detail: str | Promise, **extra: str) -> HttpResponse:
     """A refusal for our own script; `detail` is shown to the payer as it is."""
-    return plain_answer(Problem(str(detail), status=status, code=code, extra=extra))
+    return _private(plain_answer(Problem(str(detail), status=status, code=code, extra=extra)))
 
 
 def problem_page(
@@ -78,7 +78,7 @@ def show_page(request: HttpRequest, template: str, context: dict[str, Any], *, s
     query = request.GET.copy()
     query["lang"] = switch_to
     frame = {"switch_to": switch_to, "switch_url": f"?{query.urlencode()}"}
-    return _unstored(render(request, template, context | frame, status=status))
+    return _private(render(request, template, context | frame, status=status))
 
 
 def page_language() -> str:
@@ -102,6 +102,9 @@ def _switched(request: HttpRequest, *, language: str) -> HttpResponse:
     return response
 
 
-def _unstored(response: HttpResponse) -> HttpResponse:
+def _private(response: HttpResponse) -> HttpResponse:
+    """The address holds a token: nobody keeps the page, and nobody is told where the payer came from."""
     response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Referrer-Policy"] = "no-referrer"  # the address holds the payer's token
     return response

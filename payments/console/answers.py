@@ -137,12 +137,13 @@ def _next_check(file: OrderFile, *, now: datetime) -> Iterator[Said]:
 def _check(row: Payment | Refund, *, at: datetime, now: datetime) -> Said:
     if row.lease_until is not None and row.lease_until > now:
         return Said("busy", _("A worker is asking right now"))
-    facts = {"at": _clock(at), "span": cells.span(abs(at - now))}
+    what = _("payment") if isinstance(row, Payment) else _("refund")
+    facts = {"what": what, "at": _clock(at), "span": cells.span(abs(at - now))}
     if at > now:
-        return Said("busy", _("In %(span)s, at %(at)s") % facts)
+        return Said("busy", _("In %(span)s, at %(at)s (%(what)s)") % facts)
     if now - at > OVERDUE:
-        return Said("bad", _("Overdue for %(span)s, since %(at)s: are the workers and beat running?") % facts)
-    return Said("busy", _("Now: due since %(at)s") % facts)
+        return Said("bad", _("Overdue for %(span)s, since %(at)s (%(what)s): are the workers and beat running?") % facts)
+    return Said("busy", _("Now: due since %(at)s (%(what)s)") % facts)
 
 
 def _told(file: OrderFile, *, now: datetime) -> Iterator[Said]:

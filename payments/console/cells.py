@@ -33,6 +33,11 @@ def yuan(fen: int | None) -> str:
     return format_html('<span class="fen-money">{}</span>', yuan_text(fen))
 
 
+def yuan_if_any(fen: int) -> str:
+    """A column that is mostly zero shows only what is not."""
+    return yuan(fen or None)
+
+
 def moment(at: datetime | None) -> str:
     """To the second, in the console's time zone, the same in every language."""
     if at is None:

@@ -22,6 +22,7 @@ from payments.states import OrderStatus
 
 OUT_TRADE_NO = cells.column("out_trade_no", cells.number, title=gettext_lazy("merchant's order no."))
 REFUNDED = cells.column("refunded_fen", cells.yuan, title=gettext_lazy("refunded (yuan)"))
+REFUNDED_IF_ANY = cells.column("refunded_fen", cells.yuan_if_any, title=gettext_lazy("refunded (yuan)"))
 RESERVED = cells.column("refund_reserved_fen", cells.yuan, title=gettext_lazy("refunds under way (yuan)"))
 CLOSED = cells.column("closed_at", cells.moment, title=gettext_lazy("closed at"))
 EXPIRES = cells.column("expires_at", cells.moment, title=gettext_lazy("expires at"))
@@ -31,7 +32,7 @@ EXPIRES = cells.column("expires_at", cells.moment, title=gettext_lazy("expires a
 class OrderAdmin(ReadOnlyAdmin):
     change_form_template = "console/order.html"
     list_display = [
-        cells.own_number(title=gettext_lazy("order no.")), OUT_TRADE_NO, columns.APP, columns.AMOUNT, REFUNDED,
+        cells.own_number(title=gettext_lazy("order no.")), OUT_TRADE_NO, columns.APP_NAME, columns.AMOUNT, REFUNDED_IF_ANY,
         columns.STATUS, columns.CHANNEL, columns.CREATED_SORTED, columns.PAID,
     ]  # fmt: skip
     list_filter = [

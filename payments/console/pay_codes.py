@@ -91,7 +91,7 @@ def _app_label(app: App) -> str:
 
 @admin.register(PayCode)
 class PayCodeAdmin(ReadOnlyAdmin):
-    list_display = [NUMBER, LABEL, columns.APP, columns.CHANNEL, ACTIVE, columns.CREATED]
+    list_display = [NUMBER, LABEL, columns.APP_NAME, columns.CHANNEL, ACTIVE, columns.CREATED]
     list_select_related = ["app"]
     ordering = ["-created_at"]
     own_texts = ("pk", "label")

@@ -127,7 +127,7 @@ def _owed(notification: Notification) -> Moment:
 
 def _tried(attempt: NotificationAttempt, notification: Notification) -> Moment:
     arrived = attempt.status_code is not None and attempt.status_code in HTTP_OK
-    said = _("HTTP %(status)s") % {"status": attempt.status_code} if attempt.status_code else attempt.error
+    said = f"HTTP {attempt.status_code}" if attempt.status_code else attempt.error
     return Moment(
         at=attempt.attempted_at, rank=TRIED, key=attempt.pk, icon="send", tone="good" if arrived else "bad",
         what=_("Told the merchant, attempt %(number)s: %(said)s, %(milliseconds)s ms")
