@@ -1,6 +1,7 @@
 """Answers for requests that no view took, or that broke one: a machine gets a problem, a person a page."""
 
 import http
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -28,7 +29,7 @@ def _answer(request: HttpRequest, *, status: http.HTTPStatus, code: str) -> Http
         context = {"status": status.value, "request_id": request_id}
         # Without the request: what broke it may well break again in a context processor.
         return HttpResponse(render_to_string("config/error.html", context), status=status)
-    problem = {
+    problem: dict[str, Any] = {
         "type": "about:blank", "title": status.phrase, "status": status.value, "detail": status.description,
         "code": code, "message": status.phrase, "request_id": request_id, "errors": [],
     }  # fmt: skip

@@ -69,7 +69,7 @@ def require() -> Callable[[object, str], None]:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef) -> Iterator[None]:
-    """Let a transactional test empty the append-only tables at its end: only their triggers on TRUNCATE are put to rest.
+    """Let a transactional test empty the append-only tables at its end: their triggers on TRUNCATE are put to rest.
 
     Those on UPDATE and DELETE stay awake, so that the tests meet the same rules as the money does.
     """
@@ -83,6 +83,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef)
         for table, trigger in cursor.fetchall():
             cursor.execute(f'ALTER TABLE {table} DISABLE TRIGGER "{trigger}"')
     yield
+    import idgen
+
+    idgen.close()  # the database of its lease is about to go
 
 
 @pytest.fixture(autouse=True)

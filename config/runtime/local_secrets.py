@@ -3,7 +3,7 @@
 import base64
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from config.runtime import places
@@ -17,7 +17,7 @@ def environment(directory: Path) -> Mapping[str, str]:
     `directory` keeps them for the next start: without the same MASTER_KEY nothing that was sealed opens again.
     """
     places.make_private(directory)
-    made = {
+    made: Mapping[str, Callable[[], str]] = {
         "SECRET_KEY": lambda: secrets.token_urlsafe(48),
         "MASTER_KEY": lambda: base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)).decode("ascii"),
     }

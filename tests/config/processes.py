@@ -100,7 +100,7 @@ def running(
         cwd=cwd,
         env={**os.environ, **(env or {}), MARK: mark},
         start_new_session=True,
-        preexec_fn=_take_terminal if terminal else None,
+        preexec_fn=_take_terminal if terminal else None,  # noqa: PLW1509 - no thread of ours holds a lock here
     )
     os.close(sink)
     program = Program(child=child, mark=mark, source=source)

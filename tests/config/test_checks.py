@@ -21,7 +21,9 @@ GOOD_DEPLOYMENT = {
 
 def found(*, deploy: bool = True) -> set[str]:
     messages = run_checks(include_deployment_checks=deploy)
-    return {message.id.removeprefix("fenpay.") for message in messages if message.id and message.id.startswith("fenpay.")}
+    return {
+        message.id.removeprefix("fenpay.") for message in messages if message.id and message.id.startswith("fenpay.")
+    }
 
 
 @pytest.fixture
@@ -77,7 +79,10 @@ def test_play_money_beside_public_channels_is_refused(deployment):
 
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [({"task_time_limit": current.CELERY["task_soft_time_limit"]}, "E011"), ({"worker_prefetch_multiplier": 4}, "E012")],
+    [
+        ({"task_time_limit": current.CELERY["task_soft_time_limit"]}, "E011"),
+        ({"worker_prefetch_multiplier": 4}, "E012"),
+    ],
 )
 def test_limits_of_tasks_must_fit_into_each_other(deployment, change: dict[str, int], expected: str):
     deployment.CELERY = copy.deepcopy(current.CELERY) | change

@@ -41,7 +41,9 @@ def test_another_database_is_refused_by_name():
         env.database("mysql://db/pay", options={})
 
 
-@pytest.mark.parametrize(("value", "expected"), [("1", True), ("true", True), ("ON", True), ("0", False), ("no", False)])
+@pytest.mark.parametrize(
+    ("value", "expected"), [("1", True), ("true", True), ("ON", True), ("0", False), ("no", False)]
+)
 def test_flags_are_read_as_people_write_them(value: str, expected: bool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SOME_FLAG", value)
     assert env.flag("SOME_FLAG", default=not expected) is expected

@@ -13,10 +13,7 @@ DRIVER = Path(__file__).with_name("drive_supervisor.py")
 
 SERVICE = "import time; print('serving', flush=True); time.sleep(600)"
 STUBBORN = (
-    "import signal, time\n"
-    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    "print('serving', flush=True)\n"
-    "time.sleep(600)"
+    "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('serving', flush=True)\ntime.sleep(600)"
 )
 WITH_CHILD = (
     "import subprocess, sys, time\n"
@@ -49,7 +46,9 @@ def drive(*stages: list[dict[str, object]], terminal: bool = False):
 
 def test_a_stage_starts_only_when_the_one_before_it_is_ready_and_its_tasks_are_done():
     slow = "import time; time.sleep(0.5); print('serving', flush=True); time.sleep(600)"
-    with drive([service("first", slow), task("job", "import time; time.sleep(0.7); print('done')")], [service("last")]) as up:
+    with drive(
+        [service("first", slow), task("job", "import time; time.sleep(0.7); print('done')")], [service("last")]
+    ) as up:
         printed = up.read_until("ALL READY", within_s=20)
 
         assert printed.index("first | serving") < printed.index("last  | serving")
@@ -110,7 +109,9 @@ def test_a_service_that_ends_by_itself_is_a_failure_even_with_status_0():
 
 
 def test_a_task_that_fails_stops_the_start_and_shows_its_last_words():
-    with drive([service("database")], [task("migrate", "import sys; sys.exit('no such table')")], [service("web")]) as up:
+    with drive(
+        [service("database")], [task("migrate", "import sys; sys.exit('no such table')")], [service("web")]
+    ) as up:
         assert up.wait(within_s=20) == 1
         assert "migrate  | no such table" in up.text
         assert "migrate exited with 1; stopping the rest" in up.text
