@@ -52,6 +52,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
         Item("auth.user", gettext_lazy("Operators"), "group"),
         Item("auth.group", gettext_lazy("Roles"), "badge"),
         Item("admin.logentry", gettext_lazy("Console log"), "history"),
+        Item("idgen.workerlease", gettext_lazy("Worker ids"), "tag"),
     ]),
 ]  # fmt: skip
 

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext as _
+
 from idgen.layout import WORKER_COUNT
 from idgen.leases.base import REST_MAX_MS, LeaseRow, LeaseStore
+from idgen.leasing import SKEW_WARN_MS
+from idgen.timeline import Rung
 
 FREE_MIN = WORKER_COUNT // 10
 POISONED_MS = 60_000
@@ -32,18 +36,33 @@ class Overview:
 
     @property
     def alarms(self) -> list[str]:
-        """What somebody should look at, in English; empty when all is well."""
+        """What somebody should look at, in the reader's language; empty when all is well."""
         found = []
         if self.free_count < FREE_MIN:
-            found.append(f"only {self.free_count} of {len(self.rows)} worker ids are free")
+            found.append(_("Only %(free)d worker ids are free.") % {"free": self.free_count})
         if self.poisoned:
-            found.append(f"{len(self.poisoned)} free worker ids are reserved far ahead: see `idgen_repair`")
-        for row in self.held:
-            if abs(row.stats.get("clock_skew_ms", 0)) > 500:
-                found.append(f"worker {row.worker_id} ({row.info}): clock off by {row.stats['clock_skew_ms']} ms")
-            if row.stats.get("rungs", {}).get("refuse", 0):
-                found.append(f"worker {row.worker_id} ({row.info}): refused {row.stats['rungs']['refuse']} times")
-        return found
+            found.append(
+                _("%(count)d free worker ids are reserved far ahead: see `manage.py idgen_repair`.")
+                % {"count": len(self.poisoned)}
+            )
+        return found + [alarm for row in self.held for alarm in _alarms_of(row)]
+
+
+def _alarms_of(row: LeaseRow) -> list[str]:
+    found = []
+    skew_ms = row.stats.get("clock_skew_ms", 0)
+    refused = row.stats.get("rungs", {}).get(Rung.REFUSE, 0)
+    if abs(skew_ms) > SKEW_WARN_MS:
+        found.append(
+            _("Worker %(worker)d (%(process)s): its clock is %(skew)d ms off.")
+            % {"worker": row.worker_id, "process": row.info, "skew": skew_ms}
+        )
+    if refused:
+        found.append(
+            _("Worker %(worker)d (%(process)s) refused ids %(count)d times.")
+            % {"worker": row.worker_id, "process": row.info, "count": refused}
+        )
+    return found
 
 
 def overview(store: LeaseStore, *, now_ms: int) -> Overview:

@@ -21,12 +21,12 @@ def say(value: object) -> None:
 def open_store(options: dict[str, Any]) -> LeaseStore:
     timing = Timing(**options["timing"])
     if "endpoints" in options:
-        from idgen.leases.etcd import EtcdLeases  # noqa: PLC0415 - each role loads only its store
+        from idgen.leases.etcd import EtcdLeases
 
         return EtcdLeases(
             endpoints=options["endpoints"], prefix=options["prefix"], timing=timing, workers=options["workers"]
         )
-    from idgen.leases.postgresql import PostgresLeases  # noqa: PLC0415
+    from idgen.leases.postgresql import PostgresLeases
 
     return PostgresLeases(parameters=options["parameters"], timing=timing)
 
