@@ -2,13 +2,15 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
 
 from openplatform.caches import TimedCache
 from openplatform.key_material import new_pair
@@ -18,6 +20,7 @@ from openplatform.signature import sign_rsa
 LIFETIME = timedelta(days=730)
 OVERLAP = timedelta(days=30)
 CACHE_S = 5.0
+CHANGE_LOCK = 0x66656E706B657973  # "fenpkeys": any number that nobody else uses
 
 logger = logging.getLogger(__name__)
 _snapshots: "TimedCache[str, tuple[PlatformKey, ...]]" = TimedCache(size=1, lifetime_s=CACHE_S)
@@ -57,27 +60,29 @@ def live_platform_keys(*, now: datetime) -> list[PlatformKey]:
 
 def ensure_platform_key(*, now: datetime) -> PlatformKey:
     """The current key; made when there is none yet. Safe to call at every start, by several processes at once."""
-    current = PlatformKey.objects.filter(status=PlatformKeyStatus.CURRENT).first()
+    current = _current()
     if current is not None and current.is_live(now=now):
         return current
-    try:
-        return create_platform_key(now=now)
-    except IntegrityError:  # another process was faster: its key is as good
-        return PlatformKey.objects.get(status=PlatformKeyStatus.CURRENT)
+    pair = new_pair()
+    with _one_at_a_time():
+        current = _current()
+        if current is not None and current.is_live(now=now):
+            return current  # another process was faster: its key is as good
+        if current is not None:
+            current.retire()
+        return PlatformKey.publish(pair=pair, status=PlatformKeyStatus.CURRENT, now=now, lifetime=LIFETIME)
 
 
 def create_platform_key(*, now: datetime) -> PlatformKey:
-    """A fresh pair. It signs at once when nothing does; otherwise it is published first, to be fetched."""
+    """A fresh pair, published so that merchants can fetch it; it signs at once only when nothing else does."""
     pair = new_pair()
-    with transaction.atomic():
-        current = PlatformKey.objects.select_for_update().filter(status=PlatformKeyStatus.CURRENT).first()
+    with _one_at_a_time():
+        current = _current()
         if current is not None and not current.is_live(now=now):
             current.retire()
             current = None
         status = PlatformKeyStatus.CURRENT if current is None else PlatformKeyStatus.PUBLISHED
-        key = PlatformKey.publish(pair=pair, status=status, now=now, lifetime=LIFETIME)
-    _snapshots.clear()
-    return key
+        return PlatformKey.publish(pair=pair, status=status, now=now, lifetime=LIFETIME)
 
 
 def rotate_platform_key(*, now: datetime) -> PlatformKey:
@@ -85,14 +90,28 @@ def rotate_platform_key(*, now: datetime) -> PlatformKey:
 
     Raises NoPlatformKey when none is published: merchants must have had time to fetch the next one.
     """
-    published = PlatformKey.objects.filter(status=PlatformKeyStatus.PUBLISHED, not_after__gt=now)
-    key = published.order_by("created_at").first()
-    if key is None:
-        raise NoPlatformKey
-    key.promote(now=now, overlap=OVERLAP)
-    _snapshots.clear()
+    with _one_at_a_time():
+        published = PlatformKey.objects.filter(status=PlatformKeyStatus.PUBLISHED, not_after__gt=now)
+        key = published.order_by("created_at").first()
+        if key is None:
+            raise NoPlatformKey
+        key.promote(now=now, overlap=OVERLAP)
     logger.info("platform key %s signs from now on", key.serial_no)
     return key
+
+
+def _current() -> PlatformKey | None:
+    return PlatformKey.objects.filter(status=PlatformKeyStatus.CURRENT).first()
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """A transaction in which no other process changes platform keys: there may be no row yet that could be locked."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CHANGE_LOCK])
+        yield
+    _snapshots.clear()
 
 
 def _live(*, now: datetime) -> list[PlatformKey]:
