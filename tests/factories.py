@@ -13,7 +13,7 @@ from payments.channels.base import Accepted, Prepay, RefundFacts, RefundState, T
 from payments.models import ChannelAccount, Order, OrderWish, PayCode, Payment, Refund, RefundWish
 from payments.operations import orders, payments, refunds
 
-NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+NOW = datetime(2026, 1, 2, 4, 0, tzinfo=UTC)  # some time ago, so that what is valid since then is valid
 _count = itertools.count(1)
 
 
@@ -72,8 +72,11 @@ def a_refund_wish(**changes: object) -> RefundWish:
     return RefundWish(**(values | changes))
 
 
-def a_submitting_order(*, app: App | None = None, now: datetime = NOW, **changes: object) -> Order:
-    order, _created = orders.create_order(app=app or an_app(), wish=an_order_wish(**changes), now=now)
+def a_submitting_order(
+    *, app: App | None = None, pay_code: PayCode | None = None, now: datetime = NOW, **changes: object
+) -> Order:
+    wish = an_order_wish(**changes)
+    order, _created = orders.create_order(app=app or an_app(), wish=wish, now=now, pay_code=pay_code)
     return order
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -76,16 +77,12 @@ def qr_code(_request: HttpRequest, cashier_token: str) -> HttpResponse:
     code_url = (known.pay or {}).get("code_url")
     if code_url is None:
         raise NotFound
-    svg = segno.make_qr(code_url, error="m").svg_inline(
-        scale=QR_MODULE_PX,
-        border=QR_QUIET_MODULES,
-        dark="#000",
-        light="#fff",
-        svgns=True,
-        svgclass=None,
-        lineclass=None,
-    )
-    return HttpResponse(svg, content_type="image/svg+xml")
+    picture = BytesIO()
+    segno.make_qr(code_url, error="m").save(
+        picture, kind="svg", scale=QR_MODULE_PX, border=QR_QUIET_MODULES, dark="#000", light="#fff", xmldecl=False,
+        svgclass=None, lineclass=None,
+    )  # fmt: skip
+    return HttpResponse(picture.getvalue(), content_type="image/svg+xml")
 
 
 def look_of(order: Order, known: CashierState, *, now: datetime) -> Look:

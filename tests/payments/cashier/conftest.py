@@ -1,30 +1,37 @@
 """A world with one printed pay code, and browsers that have or have not said who they are."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
+from playwright.sync_api import BrowserContext
+from pytest_django.live_server_helper import LiveServer
 
 from openplatform.models import App, Merchant
 from payments.cashier import payer
 from payments.models import ChannelAccount, PayCode
 from tests import factories
-from tests.payments.cashier.oauth import OAuthServer, oauth_server
+from tests.payments.cashier.outside import OutsideWorld, outside_world
+from tests.payments.cashier.phone import Phone
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture
-def oauth(settings: object) -> Iterator[OAuthServer]:
-    with oauth_server() as server:
+def outside(settings: object) -> Iterator[OutsideWorld]:
+    with outside_world() as server:
         settings.CHANNEL_PRIVATE_HOSTS = [server.host]
         yield server
 
 
 @pytest.fixture
-def account(transactional_db: None, oauth: OAuthServer, settings: object) -> ChannelAccount:
+def account(transactional_db: None, outside: OutsideWorld, settings: object) -> ChannelAccount:
     settings.CASHIER_SANDBOX = True
-    return factories.an_account(Merchant.register(name="Fen & Sons", now=timezone.now()), api_base=oauth.base)
+    return factories.an_account(Merchant.register(name="Fen & Sons", now=timezone.now()), api_base=outside.base)
 
 
 @pytest.fixture
@@ -62,3 +69,21 @@ def payer_cookie(account: ChannelAccount, openid: str) -> HttpResponse:
     response = HttpResponse()
     payer.remember_payer(response, account, payer_id=openid)
     return response
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict, require: Callable[[object, str], None]) -> dict:
+    """The machine's own Chromium. Playwright keeps an event loop in this thread, which Django would take for async."""
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    require(executable, "no Chromium is installed (apt-get install chromium)")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    return browser_type_launch_args | {"executable_path": executable, "args": ["--no-sandbox", "--disable-gpu"]}
+
+
+@pytest.fixture
+def phone(new_context: Callable[..., BrowserContext], live_server: LiveServer, settings: object) -> Iterator[Phone]:
+    """The payer's phone. At the end, nothing may have been fetched from elsewhere and no policy violated."""
+    settings.PUBLIC_BASE_URL = live_server.url
+    phone = Phone(new_context, base_url=live_server.url)
+    yield phone
+    assert phone.complaints == []

@@ -27,11 +27,11 @@ def leave_for_the_channel(browser: Client, pay_code: PayCode) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(response["Location"]).query).items()}
 
 
-def test_a_browser_that_has_not_said_who_it_is_is_sent_through_the_channel(stranger, pay_code, oauth):
+def test_a_browser_that_has_not_said_who_it_is_is_sent_through_the_channel(stranger, pay_code, outside):
     response = stranger.get(f"/pay/{pay_code.token}")
     assert response.status_code == 302
     where = urlsplit(response["Location"])
-    assert f"{where.scheme}://{where.netloc}{where.path}" == f"{oauth.base}/connect/oauth2/authorize"
+    assert f"{where.scheme}://{where.netloc}{where.path}" == f"{outside.base}/connect/oauth2/authorize"
     asked = parse_qs(where.query)
     assert asked["redirect_uri"] == ["http://127.0.0.1:8000/pay/oauth"]
     assert re.fullmatch(r"[0-9a-zA-Z]{1,128}", asked["state"][0]), "WeChat takes letters and digits only, at most 128"
@@ -44,8 +44,8 @@ def test_the_cookies_are_for_https_only_where_the_site_is(stranger, pay_code, se
     assert stranger.get(f"/pay/{pay_code.token}").cookies["pay_browser"]["secure"] is True
 
 
-def test_coming_back_with_a_code_leads_to_the_amount_and_leaves_no_code_behind(stranger, pay_code, oauth, account):
-    oauth.codes["c1"] = "o-payer-7"
+def test_coming_back_with_a_code_leads_to_the_amount_and_leaves_no_code_behind(stranger, pay_code, outside, account):
+    outside.codes["c1"] = "o-payer-7"
     state = leave_for_the_channel(stranger, pay_code)["state"]
     response = stranger.get("/pay/oauth", {"code": "c1", "state": state})
     assert (response.status_code, response["Location"]) == (302, f"/pay/{pay_code.token}")
@@ -56,19 +56,18 @@ def test_coming_back_with_a_code_leads_to_the_amount_and_leaves_no_code_behind(s
     assert "o-payer-7" not in page.content.decode(), "the payer's id is nobody's business, not even on its own screen"
 
 
-def test_the_channel_may_send_the_browser_back_twice_with_one_code(stranger, pay_code, oauth, account):
-    oauth.codes["c1"] = "o-payer-7"
+def test_the_channel_may_send_the_browser_back_twice_with_one_code(stranger, pay_code, outside, account):
+    outside.codes["c1"] = "o-payer-7"
     state = leave_for_the_channel(stranger, pay_code)["state"]
     stranger.get("/pay/oauth", {"code": "c1", "state": state})
     del stranger.cookies[f"payer_{account.pk}"]  # the first answer never reached the browser
     response = stranger.get("/pay/oauth", {"code": "c1", "state": state})
     assert response.status_code == 302
     assert stranger.get(f"/pay/{pay_code.token}").status_code == 200
-    assert oauth.asked == ["c1"]
+    assert outside.asked == ["c1"]
 
 
-def test_two_calls_at_once_with_one_code_both_learn_the_payer(oauth):
-    oauth.pause_s = 0.3
+def test_two_calls_at_once_with_one_code_both_learn_the_payer():
     calls, results = [], []
     barrier = threading.Barrier(2)
 
@@ -114,9 +113,9 @@ def test_a_failed_exchange_is_not_kept():
     assert once.exchange_once(code="c-again", scope="b", exchange=exchange) == "o-payer-7"
 
 
-def test_without_the_store_the_payer_is_found_all_the_same(stranger, pay_code, oauth, settings):
+def test_without_the_store_the_payer_is_found_all_the_same(stranger, pay_code, outside, settings):
     settings.REDIS_URL = "unix:///nowhere/at-all.sock"
-    oauth.codes["c1"] = "o-payer-7"
+    outside.codes["c1"] = "o-payer-7"
     state = leave_for_the_channel(stranger, pay_code)["state"]
     try:
         assert stranger.get("/pay/oauth", {"code": "c1", "state": state}).status_code == 302
@@ -124,8 +123,8 @@ def test_without_the_store_the_payer_is_found_all_the_same(stranger, pay_code, o
         store.circuit.reset()
 
 
-def test_a_state_made_for_another_browser_is_refused_and_its_code_is_not_touched(stranger, pay_code, oauth):
-    oauth.codes["attackers"] = "o-attacker"
+def test_a_state_made_for_another_browser_is_refused_and_its_code_is_not_touched(stranger, pay_code, outside):
+    outside.codes["attackers"] = "o-attacker"
     state = leave_for_the_channel(stranger, pay_code)["state"]
     victim = Client()
     leave_for_the_channel(victim, pay_code)
@@ -133,7 +132,7 @@ def test_a_state_made_for_another_browser_is_refused_and_its_code_is_not_touched
     assert response.status_code == 403
     assert f"http://127.0.0.1:8000/pay/{pay_code.token}" in response.content.decode(), "and a way to start again"
     assert not any(name.startswith("payer_") for name in response.cookies)
-    assert oauth.asked == []
+    assert outside.asked == []
 
 
 @pytest.mark.parametrize(
@@ -148,10 +147,10 @@ def test_a_state_made_for_another_browser_is_refused_and_its_code_is_not_touched
     ],
     ids=["none", "made up", "shorter", "other time", "other MAC", "upper case"],
 )
-def test_a_state_that_is_not_ours_is_refused(stranger, pay_code, oauth, spoil):
+def test_a_state_that_is_not_ours_is_refused(stranger, pay_code, outside, spoil):
     state = leave_for_the_channel(stranger, pay_code)["state"]
     assert stranger.get("/pay/oauth", {"code": "c1", "state": spoil(state)}).status_code == 403
-    assert oauth.asked == []
+    assert outside.asked == []
 
 
 def test_a_state_is_good_for_ten_minutes():
@@ -163,8 +162,8 @@ def test_a_state_is_good_for_ten_minutes():
             payer.read_state(state, browser="b" * 32, now=wrong)
 
 
-def test_two_tabs_of_one_browser_do_not_disturb_each_other(stranger, pay_code, oauth):
-    oauth.codes |= {"c1": "o-payer-7"}
+def test_two_tabs_of_one_browser_do_not_disturb_each_other(stranger, pay_code, outside):
+    outside.codes |= {"c1": "o-payer-7"}
     first = leave_for_the_channel(stranger, pay_code)["state"]
     leave_for_the_channel(stranger, pay_code)
     assert stranger.get("/pay/oauth", {"code": "c1", "state": first}).status_code == 302
@@ -178,10 +177,10 @@ def test_a_code_that_the_channel_refuses_says_so_and_how_to_go_on(stranger, pay_
     assert f"/pay/{pay_code.token}" in response.content.decode()
 
 
-def test_a_payer_who_declines_comes_back_without_a_code(stranger, pay_code, oauth):
+def test_a_payer_who_declines_comes_back_without_a_code(stranger, pay_code, outside):
     state = leave_for_the_channel(stranger, pay_code)["state"]
     assert stranger.get("/pay/oauth", {"state": state}).status_code == 502
-    assert oauth.asked == []
+    assert outside.asked == []
 
 
 @pytest.mark.parametrize("spoil", [lambda value: value[:-1], lambda value: "x" + value, lambda value: '"o-payer-2"'])
