@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from openplatform.serializers import StrictSerializer
@@ -14,14 +15,13 @@ from payments.channels.registry import CHANNELS
 from payments.models import OrderWish, RefundWish
 
 EXPIRES_AFTER_MIN = timedelta(minutes=2)
-OUT_NO = r"^[A-Za-z0-9_-]+$"
-ORDER_NO = r"^[1-9][0-9]{0,18}$"
+OUT_NO = r"\A[A-Za-z0-9_-]+\Z"
+ORDER_NO = r"\A[1-9][0-9]{0,18}\Z"
 
 
 def pattern(regex: str, **kwargs: Any) -> TextField:
-    field = TextField(**kwargs)
-    field.validators.append(serializers.RegexField(regex).validators[0])
-    return field
+    """A text that matches `regex` as a whole."""
+    return TextField(validators=[RegexValidator(regex, message=f"must match {regex}")], **kwargs)
 
 
 class PayerSerializer(StrictSerializer):

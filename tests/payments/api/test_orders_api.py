@@ -15,6 +15,7 @@ from payments.models import Order, Payment
 from payments.operations import payments
 from tests import factories
 from tests.factories import again, the_payment
+from tests.sandboxes import wait_until
 from tests.signed import Merchant
 
 ASYNC = {"Prefer": "respond-async"}
@@ -36,16 +37,13 @@ def raw(amount: str, **changes) -> bytes:
 class Worker(threading.Thread):
     """Answers, after a while, what a channel would have answered."""
 
-    def __init__(self, answer, *, after_s=0.1):
-        super().__init__()
-        self.answer, self.after_s = answer, after_s
+    def __init__(self, answer):
+        super().__init__(daemon=True)
+        self.answer = answer
 
     def run(self):
         try:
-            payment = None
-            while payment is None:
-                time.sleep(self.after_s)
-                payment = Payment.objects.first()
+            payment = wait_until(Payment.objects.first, within_s=5, what="a payment")
             payments.record_create(payment_no=payment.pk, answer=self.answer, now=timezone.now())
         finally:
             connection.close()
