@@ -99,7 +99,7 @@ def fen_from_literal(literal: str, *, max_fen: int) -> int:
         raise AmountNegative if any(digit not in "0." for digit in literal[1:]) else AmountNegativeZero
     if fraction.rstrip("0")[2:]:
         exact = Fraction(int(whole + fraction), 10 ** len(fraction)) * FEN_PER_YUAN
-        if abs(exact - fen) > max(exact, 1) * FLOAT_NOISE:
+        if abs(exact - fen) > max(exact, Fraction(1)) * FLOAT_NOISE:
             raise AmountHasPartOfFen
     if fen == 0:
         raise AmountZero

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from openplatform.api import OpenApiView
+from openplatform.models import App
 from payments import queries
 from payments.api import documents
 from payments.api.errors import ChannelRejected
@@ -18,7 +19,15 @@ from payments.operations import orders, refunds
 from payments.states import OrderStatus, RefundStatus
 
 
-class OrdersView(OpenApiView):
+class MerchantView(OpenApiView):
+    """A view of payments: it knows the app that signed the request."""
+
+    @property
+    def app(self) -> App:
+        return queries.calling_app(app_id=self.caller.app_id)
+
+
+class OrdersView(MerchantView):
     """Create an order."""
 
     @documents.create_order
@@ -26,8 +35,7 @@ class OrdersView(OpenApiView):
         now = timezone.now()
         serializer = OrderSerializer(data=request.data, context={"now": now})
         serializer.is_valid(raise_exception=True)
-        app = queries.calling_app(app_id=request.auth.app_id)
-        order, created = orders.create_order(app=app, wish=serializer.wish(), now=now)
+        order, created = orders.create_order(app=self.app, wish=serializer.wish(), now=now)
         order = _wait_for_order(request, order, in_states=queries.ORDER_IN_FLIGHT)
         if order.status == OrderStatus.FAILED:
             raise ChannelRejected(order=present_order(order, now=timezone.now()))
@@ -35,38 +43,35 @@ class OrdersView(OpenApiView):
         return _answer(present_order(order, now=timezone.now()), created=created, in_flight=in_flight)
 
 
-class OrderView(OpenApiView):
+class OrderView(MerchantView):
     """One order, by our number."""
 
     @documents.get_order
     def get(self, request: Request, order_no: int) -> Response:
-        app = queries.calling_app(app_id=request.auth.app_id)
-        return Response(present_order(queries.own_order(app=app, order_no=order_no), now=timezone.now()))
+        return Response(present_order(queries.own_order(app=self.app, order_no=order_no), now=timezone.now()))
 
 
-class OrderByOutTradeNoView(OpenApiView):
+class OrderByOutTradeNoView(MerchantView):
     """One order, by the merchant's number."""
 
     @documents.get_order
     def get(self, request: Request, out_trade_no: str) -> Response:
-        app = queries.calling_app(app_id=request.auth.app_id)
-        order = queries.own_order_by_out_trade_no(app=app, out_trade_no=out_trade_no)
+        order = queries.own_order_by_out_trade_no(app=self.app, out_trade_no=out_trade_no)
         return Response(present_order(order, now=timezone.now()))
 
 
-class CloseOrderView(OpenApiView):
+class CloseOrderView(MerchantView):
     """Close an order: upstream first, confirmed by a query."""
 
     @documents.close_order
     def post(self, request: Request, order_no: int) -> Response:
-        app = queries.calling_app(app_id=request.auth.app_id)
-        order = orders.close_order(app=app, order_no=order_no, now=timezone.now())
+        order = orders.close_order(app=self.app, order_no=order_no, now=timezone.now())
         order = _wait_for_order(request, order, in_states=queries.ORDER_ENDING)
         in_flight = order.status == OrderStatus.CLOSING
         return _answer(present_order(order, now=timezone.now()), created=False, in_flight=in_flight)
 
 
-class RefundsView(OpenApiView):
+class RefundsView(MerchantView):
     """Ask for a refund."""
 
     @documents.create_refund
@@ -74,7 +79,7 @@ class RefundsView(OpenApiView):
         now = timezone.now()
         serializer = RefundSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        app = queries.calling_app(app_id=request.auth.app_id)
+        app = self.app
         order_no = queries.order_no_of(app=app, **serializer.named_order())
         wish = serializer.wish(order_no=order_no)
         refund, created = refunds.create_refund(app=app, order_no=order_no, wish=wish, now=now)
@@ -83,22 +88,20 @@ class RefundsView(OpenApiView):
         return _answer(present_refund(refund), created=created, in_flight=in_flight)
 
 
-class RefundView(OpenApiView):
+class RefundView(MerchantView):
     """One refund, by our number."""
 
     @documents.get_refund
     def get(self, request: Request, refund_no: int) -> Response:
-        app = queries.calling_app(app_id=request.auth.app_id)
-        return Response(present_refund(queries.own_refund(app=app, refund_no=refund_no)))
+        return Response(present_refund(queries.own_refund(app=self.app, refund_no=refund_no)))
 
 
-class RefundByOutRefundNoView(OpenApiView):
+class RefundByOutRefundNoView(MerchantView):
     """One refund, by the merchant's number."""
 
     @documents.get_refund
     def get(self, request: Request, out_refund_no: str) -> Response:
-        app = queries.calling_app(app_id=request.auth.app_id)
-        return Response(present_refund(queries.own_refund_by_out_refund_no(app=app, out_refund_no=out_refund_no)))
+        return Response(present_refund(queries.own_refund_by_out_refund_no(app=self.app, out_refund_no=out_refund_no)))
 
 
 def _wait_for_order(request: Request, order: Order, *, in_states: frozenset[OrderStatus]) -> Order:

@@ -1,1 +1,4 @@
-"""The operators' console for money: lists, pages and the timeline of an order. payments/admin.py registers its pages."""
+"""The operators' console for money: lists, pages and the timeline of an order.
+
+payments/admin.py registers its pages.
+"""

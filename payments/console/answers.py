@@ -128,8 +128,8 @@ def _awaited_of_refund(refund: Refund) -> Iterator[Said]:
 
 
 def _next_check(file: OrderFile, *, now: datetime) -> Iterator[Said]:
-    open_rows: list[Payment | Refund] = [row for row in (*file.payments, *file.refunds) if row.is_open]
-    due = [(row.next_check_at, row) for row in open_rows if row.next_check_at is not None]
+    rows: list[Payment | Refund] = [*file.payments, *file.refunds]
+    due = [(row.next_check_at, row) for row in rows if row.is_open and row.next_check_at is not None]
     for at, row in sorted(due, key=lambda pair: pair[0]):
         yield _check(row, at=at, now=now)
 
@@ -142,7 +142,9 @@ def _check(row: Payment | Refund, *, at: datetime, now: datetime) -> Said:
     if at > now:
         return Said("busy", _("In %(span)s, at %(at)s (%(what)s)") % facts)
     if now - at > OVERDUE:
-        return Said("bad", _("Overdue for %(span)s, since %(at)s (%(what)s): are the workers and beat running?") % facts)
+        return Said(
+            "bad", _("Overdue for %(span)s, since %(at)s (%(what)s): are the workers and beat running?") % facts
+        )
     return Said("busy", _("Now: due since %(at)s (%(what)s)") % facts)
 
 

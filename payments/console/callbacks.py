@@ -37,5 +37,4 @@ class CallbackAdmin(ReadOnlyAdmin):
     ]  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        rows = super().get_queryset(request)
-        return rows if request.resolver_match.url_name.endswith("_change") else rows.defer("body")
+        return super().get_queryset(request).defer("body")  # the page asks for it, the list must not

@@ -18,11 +18,14 @@ SEEN = cells.column("seen_count", cells.plain, title=_("times seen"))
 
 
 def _in_yuan(details: dict[str, Any]) -> str:
-    """The details, with amounts as yuan: `expected_fen: 4030` reads `expected: "40.30 yuan"`."""
-    return cells.document({
-        name.removesuffix("_fen"): f"{yuan_text(value)} CNY" if name.endswith("_fen") and isinstance(value, int) else value
-        for name, value in details.items()
-    })  # fmt: skip
+    """The details, with amounts as yuan: `expected_fen: 4030` reads `expected: "40.30 CNY"`."""
+    return cells.document(dict(_fact_in_yuan(name, value) for name, value in details.items()))
+
+
+def _fact_in_yuan(name: str, value: Any) -> tuple[str, Any]:
+    if name.endswith("_fen") and isinstance(value, int):
+        return name.removesuffix("_fen"), f"{yuan_text(value)} CNY"
+    return name, value
 
 
 @admin.register(Case)

@@ -168,4 +168,3 @@ def own_number(*, title: Text) -> Cell:
     cell.__name__ = "own_number"
     cell.short_description = title  # type: ignore[attr-defined]
     return cell
-

@@ -37,6 +37,7 @@ class ChannelAccountAdmin(ReadOnlyAdmin):
     own_numbers = ("pk", "merchant")
     own_texts = ("name",)
     order_path = app_path = ""
+    search_help_text = gettext_lazy("Account's or merchant's number in full, or the name")
     actions_detail = ["switch"]
     fieldsets = [
         (None, {"fields": [
@@ -52,7 +53,12 @@ class ChannelAccountAdmin(ReadOnlyAdmin):
         """Switching decides where money goes: not a part of the operator's role."""
         return bool(request.user.has_perm("payments.change_channelaccount"))
 
-    @action(description=gettext_lazy("Switch on or off"), url_path="switch", permissions=["switch"], icon="power_settings_new")
+    @action(  # type: ignore[untyped-decorator]
+        description=gettext_lazy("Switch on or off"),
+        url_path="switch",
+        permissions=["switch"],
+        icon="power_settings_new",
+    )
     def switch(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Switch the account on or off, once it is confirmed."""
         return confirm(self, request, object_id, question=_question, act=_switch)
@@ -62,7 +68,9 @@ def _question(account: ChannelAccount) -> Question:
     if account.is_active:
         return Question(
             title=_("Switch “%(name)s” off?") % {"name": account.name},
-            text=_("New orders of this merchant on this channel are refused. Payments and refunds that have begun go on."),
+            text=_(
+                "New orders of this merchant on this channel are refused. Payments and refunds that have begun go on."
+            ),
             button=_("Switch off"),
             answer="off",
             is_dangerous=True,

@@ -81,7 +81,7 @@ def _waiting(figures: Figures, *, now: datetime) -> Iterator[Card]:
     yield Card(
         title=_("Notifications given up"), value=str(figures.held_count), tone="bad" if figures.held_count else "good",
         detail=_("a person must replay them") if figures.held_count else _("none waits for a person"),
-        url=_list("openplatform_notification"),
+        url=_list("openplatform_notification", "status__exact=held"),
     )  # fmt: skip
     yield _backlog(figures.owed, now=now)
 
@@ -101,7 +101,7 @@ def _backlog(owed: Waiting, *, now: datetime) -> Card:
         detail, tone = _("none is overdue"), "good"
     return Card(
         title=_("Notifications to be sent"), value=str(owed.count), detail=detail, tone=tone,
-        url=_list("openplatform_notification"),
+        url=_list("openplatform_notification", "status__exact=owed"),
     )  # fmt: skip
 
 

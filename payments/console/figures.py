@@ -90,7 +90,9 @@ def read_days(*, midnight: datetime) -> list[Day]:
         LedgerEntry.objects.filter(created_at__gte=first)
         .annotate(day=TruncDate("created_at"))
         .values("day", "kind")
-        .annotate(entries=Count("pk", distinct=True), fen=Sum("postings__amount_fen", filter=Q(postings__amount_fen__gt=0)))
+        .annotate(
+            entries=Count("pk", distinct=True), fen=Sum("postings__amount_fen", filter=Q(postings__amount_fen__gt=0))
+        )
     )
     found = {(row["day"], row["kind"]): (row["entries"], row["fen"]) for row in rows}
     dates = [(first + timedelta(days=number)).date() for number in range(DAYS)]
@@ -108,9 +110,7 @@ def _day(day: date, found: dict[tuple[date, str], tuple[int, int]]) -> Day:
 def _with_heights(days: list[Day]) -> list[Day]:
     tallest = max(chain.from_iterable((day.paid_fen, day.refunded_fen) for day in days)) or 1
     return [
-        replace(
-            day, paid_height=_height(day.paid_fen, tallest), refunded_height=_height(day.refunded_fen, tallest)
-        )
+        replace(day, paid_height=_height(day.paid_fen, tallest), refunded_height=_height(day.refunded_fen, tallest))
         for day in days
     ]
 

@@ -20,6 +20,7 @@ from payments.channels.registry import CHANNELS
 from payments.console import words
 from payments.money import AmountError, fen_from_literal
 
+YEARS = range(2000, 2100)  # of which there can be rows, and which every time zone can be added to
 AMOUNT_MAX_FEN = 10**15  # far above any order; only keeps the number inside the column
 
 
@@ -87,37 +88,32 @@ class RangeFilter(FieldListFilter):
     widget: ClassVar[type[forms.Widget]] = forms.TextInput
     input_attributes: ClassVar[dict[str, str]] = {}
 
-    def __init__(
-        self, field: Any, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any, field_path: str
-    ) -> None:  # fmt: skip
-        super().__init__(field, request, params, model, model_admin, field_path)
-        for name in self.expected_parameters():
-            if name in params:
-                value = params.pop(name)
-                self.used_parameters[name] = (value[-1] if isinstance(value, list) else value).strip()
-
     def expected_parameters(self) -> list[str | None]:
         return [f"{self.field_path}_from", f"{self.field_path}_to"]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         for end, lookup in (("from", "gte"), ("to", "lte")):
-            text = self.used_parameters.get(f"{self.field_path}_{end}")
+            text = self._typed(f"{self.field_path}_{end}")
             if not text:
                 continue
             try:
-                queryset = queryset.filter(**{f"{self.field_path}__{lookup}": self.read(text)})
+                queryset = queryset.filter(**{f"{self.field_path}__{lookup}": self.read(text, is_last=end == "to")})
             except ValueError as error:
                 messages.error(request, str(error))
                 return queryset.none()
         return queryset
 
-    def read(self, text: str) -> object:
+    def _typed(self, name: str) -> str:
+        values: Any = self.used_parameters.get(name) or [""]
+        return str(values[-1]).strip()
+
+    def read(self, text: str, *, is_last: bool) -> object:
         """What was typed, as the column has it. Raises ValueError with a text for the operator."""
         raise NotImplementedError
 
     def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:  # type: ignore[override] # noqa: ARG002
         names = [str(name) for name in self.expected_parameters()]
-        form = forms.Form(data={name: self.used_parameters.get(name, "") for name in names})
+        form = forms.Form(data={name: self._typed(name) for name in names})
         for name, hint in zip(names, (_("From"), _("To")), strict=True):
             attributes = {"placeholder": hint, "aria-label": hint, "title": hint, "class": " ".join(INPUT_CLASSES)}
             form.fields[name] = forms.CharField(
@@ -127,16 +123,18 @@ class RangeFilter(FieldListFilter):
 
 
 class MomentFilter(RangeFilter):
-    """Between two minutes of the console's time zone; the last one counts to its end."""
+    """Between two seconds of the console's time zone; the last one counts to its end."""
 
     input_attributes = {"type": "datetime-local", "step": "1"}
 
-    def read(self, text: str) -> datetime:
+    def read(self, text: str, *, is_last: bool) -> datetime:
         try:
-            at = datetime.fromisoformat(text)
+            at = datetime.fromisoformat(text).replace(tzinfo=timezone.get_current_timezone())
         except ValueError:
-            raise ValueError(_("“%(text)s” is not a time.") % {"text": text}) from None
-        return timezone.make_aware(at) if timezone.is_naive(at) else at
+            at = None
+        if at is None or at.year not in YEARS:
+            raise ValueError(_("“%(text)s” is not a time.") % {"text": text})
+        return at.replace(microsecond=999_999) if is_last else at
 
 
 class YuanFilter(RangeFilter):
@@ -144,7 +142,11 @@ class YuanFilter(RangeFilter):
 
     input_attributes = {"inputmode": "decimal", "autocomplete": "off"}
 
-    def read(self, text: str) -> int:
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.title = gettext_lazy("amount (yuan)")  # the column's own name says fen
+
+    def read(self, text: str, *, is_last: bool) -> int:  # noqa: ARG002
         try:
             return fen_from_literal(text, max_fen=AMOUNT_MAX_FEN)
         except AmountError:

@@ -45,8 +45,8 @@ class LedgerAccountAdmin(ReadOnlyAdmin):
     """The pots. Their balances are sums over all postings and belong to the reports, not to a list."""
 
     list_display = [cells.own_number(title=_("code")), KIND]
-    list_filter = []
     ordering = ["code"]
     own_texts = ("pk",)
+    search_help_text = _("Code in full")
     order_path = app_path = ""
     fieldsets = [(None, {"fields": [(cells.own_number(title=_("code")), KIND)]})]

@@ -32,14 +32,23 @@ admin.site.unregister(Notification)
 
 @admin.register(Notification)
 class OrderNotificationAdmin(NotificationAdmin):
-    list_display = [
+    list_display = [  # type: ignore[assignment]
         NUMBER, "event_type", about, STATUS, "attempts_count", NEXT,
         CREATED, DELIVERED, "app",
     ]  # fmt: skip
     list_display_links = None
     list_fullwidth = True
-    fields = [
+    fields = [  # type: ignore[assignment]
         (NUMBER, about), ("event_type", "object_version"), ("app", STATUS),
         "notify_url", ("attempts_count", NEXT), (CREATED, DELIVERED), TRACE, "shown_data",
     ]  # fmt: skip
-    readonly_fields = [NUMBER, about, STATUS, NEXT, CREATED, DELIVERED, TRACE, "shown_data"]
+    readonly_fields = [  # type: ignore[assignment]
+        NUMBER,
+        about,
+        STATUS,
+        NEXT,
+        CREATED,
+        DELIVERED,
+        TRACE,
+        "shown_data",
+    ]

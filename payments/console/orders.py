@@ -32,8 +32,8 @@ EXPIRES = cells.column("expires_at", cells.moment, title=gettext_lazy("expires a
 class OrderAdmin(ReadOnlyAdmin):
     change_form_template = "console/order.html"
     list_display = [
-        cells.own_number(title=gettext_lazy("order no.")), OUT_TRADE_NO, columns.APP_NAME, columns.AMOUNT, REFUNDED_IF_ANY,
-        columns.STATUS, columns.CHANNEL, columns.CREATED_SORTED, columns.PAID,
+        cells.own_number(title=gettext_lazy("order no.")), OUT_TRADE_NO, columns.APP_NAME, columns.AMOUNT,
+        REFUNDED_IF_ANY, columns.STATUS, columns.CHANNEL, columns.CREATED_SORTED, columns.PAID,
     ]  # fmt: skip
     list_filter = [
         status_filter(OrderStatus), ChannelFilter, ("created_at", MomentFilter), ("amount_fen", YuanFilter),

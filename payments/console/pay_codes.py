@@ -42,9 +42,7 @@ def address(pay_code: PayCode) -> str:
 def printed(pay_code: PayCode) -> str:
     """The code as it is printed, and its address."""
     image = segno.make(address(pay_code), error="m", micro=False).svg_data_uri(scale=QR_SCALE)
-    return format_html(
-        '<img class="fen-qr" src="{}" alt="{}">{}', image, _("QR code"), cells.number(address(pay_code))
-    )
+    return format_html('<img class="fen-qr" src="{}" alt="{}">{}', image, _("QR code"), cells.number(address(pay_code)))
 
 
 printed.short_description = gettext_lazy("to be printed")  # type: ignore[attr-defined]
@@ -96,6 +94,7 @@ class PayCodeAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     own_texts = ("pk", "label")
     order_path = ""
+    search_help_text = gettext_lazy("Token, label or app id in full")
     app_path = "app"
     form = PayCodeForm
     actions_detail = ["deactivate"]
@@ -120,7 +119,9 @@ class PayCodeAdmin(ReadOnlyAdmin):
         issued = PayCode.issue(app=obj.app, label=obj.label, notify_url=obj.notify_url, now=timezone.now())
         obj.token, obj.created_at = issued.token, issued.created_at
 
-    @action(description=gettext_lazy("Deactivate"), url_path="deactivate", permissions=["deactivate"], icon="block")
+    @action(  # type: ignore[untyped-decorator]
+        description=gettext_lazy("Deactivate"), url_path="deactivate", permissions=["deactivate"], icon="block"
+    )
     def deactivate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Put the code out of use, once it is confirmed."""
         return confirm(self, request, object_id, question=_question, act=_deactivate)

@@ -24,7 +24,7 @@ class Told:
 
     @classmethod
     def read(cls, typed: str) -> "Told":
-        text = typed.strip()[:TEXT_LENGTH_MAX]
+        text = typed.replace("\0", "").strip()[:TEXT_LENGTH_MAX]
         is_number = text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX and int(text) <= BIGINT_MAX
         return cls(text=text, number=int(text) if is_number else None)
 

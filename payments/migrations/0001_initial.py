@@ -300,11 +300,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='payment',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['SUBMITTING', 'UNKNOWN', 'CLOSING', 'PAYING'])), fields=('order',), name='payment_one_open_per_order'),
+            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['CLOSING', 'PAYING', 'SUBMITTING', 'UNKNOWN'])), fields=('order',), name='payment_one_open_per_order'),
         ),
         migrations.AddConstraint(
             model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['SUBMITTING', 'UNKNOWN', 'CLOSING', 'PAYING']), _negated=True), ('next_check_at__isnull', False), _connector='OR'), name='payment_open_is_scheduled'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['CLOSING', 'PAYING', 'SUBMITTING', 'UNKNOWN']), _negated=True), ('next_check_at__isnull', False), _connector='OR'), name='payment_open_is_scheduled'),
         ),
         migrations.AddConstraint(
             model_name='posting',
@@ -332,7 +332,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='refund',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['SUBMITTING', 'UNKNOWN', 'PROCESSING']), _negated=True), ('next_check_at__isnull', False), _connector='OR'), name='refund_open_is_scheduled'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status__in', ['PROCESSING', 'SUBMITTING', 'UNKNOWN']), _negated=True), ('next_check_at__isnull', False), _connector='OR'), name='refund_open_is_scheduled'),
         ),
         migrations.AddConstraint(
             model_name='refund',

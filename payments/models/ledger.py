@@ -57,6 +57,7 @@ class LedgerEntry(AppendOnly):
     class Meta:
         verbose_name = _("ledger entry")
         verbose_name_plural = _("ledger entries")
+        indexes = [models.Index(fields=["created_at"], name="ledger_created")]
         constraints = [
             models.UniqueConstraint(
                 fields=["payment"], condition=models.Q(kind="payment"), name="ledger_payment_posted_once"

@@ -14,9 +14,10 @@ from openplatform.tracing import current_traceparent, trace_id_of
 from payments.errors import PaymentsError
 from payments.models.base import status_check, status_field
 from payments.models.event import StateEvent
+from payments.models.pay_code import PayCode
 from payments.states import ORDER_PAID, OrderEvent, OrderStatus, next_order_status
 
-IN_PAID = [status.value for status in ORDER_PAID]
+IN_PAID = sorted(status.value for status in ORDER_PAID)  # a set has no order, and a migration must
 
 
 class RefundExceedsPaid(PaymentsError):
@@ -53,7 +54,7 @@ class Order(models.Model):
 
     order_no = SnowflakeField(_("order no."), primary_key=True)
     app = models.ForeignKey(App, on_delete=models.PROTECT, verbose_name=_("app"))
-    pay_code = models.ForeignKey("payments.PayCode", null=True, on_delete=models.PROTECT, verbose_name=_("pay code"))
+    pay_code = models.ForeignKey(PayCode, null=True, on_delete=models.PROTECT, verbose_name=_("pay code"))
     out_trade_no = models.CharField(_("merchant's order no."), max_length=32)
     content_digest = models.CharField(max_length=64, editable=False)
     amount_fen = models.BigIntegerField(_("amount (fen)"))
@@ -104,10 +105,10 @@ class Order(models.Model):
         return str(self.order_no)
 
     @classmethod
-    def place(cls, *, app: App, wish: OrderWish, now: datetime, pay_code_id: str | None = None) -> "Order":
+    def place(cls, *, app: App, wish: OrderWish, now: datetime, pay_code: PayCode | None = None) -> "Order":
         """Write down the wish. Raises IntegrityError `order_out_trade_no_unique` when the number is taken."""
         return cls.objects.create(
-            app=app, pay_code_id=pay_code_id, out_trade_no=wish.out_trade_no, content_digest=wish.digest,
+            app=app, pay_code=pay_code, out_trade_no=wish.out_trade_no, content_digest=wish.digest,
             amount_fen=wish.amount_fen, subject=wish.subject, channel=wish.channel, method=wish.method,
             notify_url=wish.notify_url, return_url=wish.return_url, metadata=wish.metadata,
             cashier_token=secrets.token_urlsafe(32), status=OrderStatus.CREATED, traceparent=current_traceparent(),

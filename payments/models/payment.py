@@ -15,7 +15,7 @@ from payments.models.event import StateEvent
 from payments.models.order import Order
 from payments.states import PAYMENT_OPEN, OrderEvent, PaymentStatus, next_payment_status
 
-IN_OPEN = [status.value for status in PAYMENT_OPEN]
+IN_OPEN = sorted(status.value for status in PAYMENT_OPEN)  # a set has no order, and a migration must
 
 
 class Payment(models.Model):

@@ -15,7 +15,7 @@ from payments.models.order import Order
 from payments.models.payment import Payment
 from payments.states import REFUND_OPEN, RefundEvent, RefundStatus, next_refund_status
 
-IN_OPEN = [status.value for status in REFUND_OPEN]
+IN_OPEN = sorted(status.value for status in REFUND_OPEN)  # a set has no order, and a migration must
 
 
 @dataclass(frozen=True, kw_only=True)

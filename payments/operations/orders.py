@@ -30,7 +30,7 @@ def create_order(*, app: App, wish: OrderWish, now: datetime, pay_code: PayCode 
     account = active_account(app=app, channel=wish.channel, method=wish.method)
     try:
         with transaction.atomic(durable=True):
-            order = Order.place(app=app, wish=wish, now=now, pay_code_id=pay_code and pay_code.token)
+            order = Order.place(app=app, wish=wish, now=now, pay_code=pay_code)
             order.move(OrderEvent.SUBMITTED, now=now)
             payment = Payment.start(order=order, account=account, payer_id=wish.payer_id, now=now)
             hint_payment(payment)

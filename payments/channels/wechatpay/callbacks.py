@@ -4,7 +4,7 @@ Source: pay.weixin.qq.com/doc/v3/merchant/4012791861 and 4012081709.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from payments.channels.base import Callback, CallbackRefused, RefundFacts, TradeFacts, TradeState
@@ -12,7 +12,7 @@ from payments.channels.wechatpay import signing
 from payments.channels.wechatpay.client import WechatpayClient
 from payments.channels.wechatpay.reading import UnexpectedAnswer, our_number, refund_facts, trade_facts
 
-READERS = {"transaction": trade_facts, "refund": refund_facts}
+READERS: dict[str, Callable[..., TradeFacts | RefundFacts]] = {"transaction": trade_facts, "refund": refund_facts}
 
 
 def read(client: WechatpayClient, *, headers: Mapping[str, str], body: bytes, now: datetime) -> Callback:
@@ -29,7 +29,7 @@ def read(client: WechatpayClient, *, headers: Mapping[str, str], body: bytes, no
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CallbackRefused("not in the expected form") from error
     try:
-        facts: TradeFacts | RefundFacts = reader(plain, settings=client.settings)
+        facts = reader(plain, settings=client.settings)
     except UnexpectedAnswer as error:
         # Signed by the channel and yet not ours to act on: a person must see it.
         facts = TradeFacts(state=TradeState.NOT_PAID, payment_no=our_number(plain.get("out_trade_no")))

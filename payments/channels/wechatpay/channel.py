@@ -1,9 +1,9 @@
 """Maps WeChat Pay APIv3 to our words. Fields and limits: pay.weixin.qq.com/doc/v3/merchant/4012791856 and following."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,7 @@ from payments.channels.wechatpay.client import Answer, Refusal, WechatpayClient
 from payments.channels.wechatpay.reactions import Reaction
 from payments.channels.wechatpay.reading import UnexpectedAnswer, refund_facts, trade_facts
 
+Facts = TypeVar("Facts", TradeFacts, RefundFacts)
 BEIJING = ZoneInfo("Asia/Shanghai")
 PREPAY_VALID_FOR = timedelta(hours=2)
 DESCRIPTION_LENGTH_MAX = 127
@@ -177,7 +178,7 @@ class WechatpayChannel:
     def _mchid(self) -> dict[str, str]:
         return {"mchid": self.config.settings["mchid"]}
 
-    def _read(self, reader: Any, answer: Answer, number: int) -> Any:
+    def _read(self, reader: Callable[..., Facts], answer: Answer, number: int) -> Accepted[Facts] | Unknown:
         """Facts out of a verified answer; an answer about something else is no answer."""
         try:
             facts = reader(answer.fields, settings=self.config.settings)
