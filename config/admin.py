@@ -33,11 +33,11 @@ class OperatorAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg, misc
     readonly_fields = ["last_login", "date_joined"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_superuser)  # type: ignore[union-attr]
+        return bool(request.user.is_superuser)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
         """Not by a permission: whoever may change operators could make themselves one with more rights."""
-        return bool(request.user.is_superuser)  # type: ignore[union-attr]
+        return bool(request.user.is_superuser)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
         """The log names its operators for ever: make one inactive instead."""
@@ -60,6 +60,7 @@ class RoleAdmin(ReadOnlyAdmin):
     list_display = [cells.own_number(title=_("no.")), "name"]
     ordering = ["name"]
     own_texts = ("name",)
+    search_help_text = _("Name in full")
     order_path = app_path = ""
     fieldsets = [(None, {"fields": ["name", permissions]})]
 
@@ -77,5 +78,6 @@ class ConsoleLogAdmin(ReadOnlyAdmin):
     list_filter = [("action_time", MomentFilter)]
     ordering = ["-id"]
     own_texts = ("object_id", "user__username")
+    search_help_text = _("Number or operator's name in full")
     order_path = app_path = ""
     fieldsets = [(None, {"fields": list_display})]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
@@ -86,8 +87,6 @@ def _shown(request: HttpRequest, item: Item) -> dict[str, Any]:
 
 
 def _may_see(request: HttpRequest, item: Item) -> bool:
-    app_label, name = item.model.split(".")
-    registered = any(
-        (model._meta.app_label, model._meta.model_name) == (app_label, name) for model in admin.site._registry
-    )
-    return registered and request.user.has_perm(f"{app_label}.view_{name}")
+    model = apps.get_model(item.model)
+    allowed = request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}")
+    return allowed and admin.site.is_registered(model)

@@ -66,6 +66,7 @@ class Notification(models.Model):
             models.Index(
                 fields=["next_attempt_at"], condition=Q(status=NotificationStatus.OWED), name="notification_due"
             ),
+            models.Index(fields=["id"], condition=Q(status=NotificationStatus.HELD), name="notification_held"),
             models.Index(fields=["app", "-id"], name="notification_by_app"),
             models.Index(fields=["object_no"], name="notification_by_object"),
         ]
