@@ -94,6 +94,8 @@ def _migrate() -> None:
 
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode=WAL")  # the file remembers it; per connection it would wait for writers
     connection.close()
 
 

@@ -78,9 +78,7 @@ def _order(out_trade_no: str) -> PayOrder:
 
 
 def show_order(request: HttpRequest, out_trade_no: str) -> dict[str, Any]:  # noqa: ARG001 - as all handlers
-    order = _order(out_trade_no)
-    with writing():
-        ledger.refresh(order, now=clock.now())
+    order = ledger.current(order_pk=_order(out_trade_no).pk, now=clock.now())
     tokens = list(Prepay.objects.filter(order=order).order_by("pk").values_list("token", flat=True))
     return _row(order, prepay_tokens=tokens)
 

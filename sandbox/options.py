@@ -19,8 +19,9 @@ DEFAULTS: dict[str, Any] = {
     "stuck_s": 60.0,  # a stuck refund
     "timeout_s": 30.0,  # how long a timing-out answer is held back, never compressed
 }
+_lock = threading.Lock()  # never held while the database is asked: its holder may be waiting for us
 _current: dict[str, Any] | None = None
-_lock = threading.Lock()
+_generation = 0
 
 
 class UnknownOption(Exception):
@@ -32,12 +33,17 @@ def get(name: str) -> Any:
 
 
 def everything() -> dict[str, Any]:
-    """All options as they are now; read from the database once."""
+    """All options as they are now; read from the database after each change."""
     global _current  # noqa: PLW0603 - one process, one cache
     with _lock:
-        if _current is None:
-            _current = _first_values() | dict(Option.objects.values_list("name", "value"))
-        return dict(_current)
+        known, generation = _current, _generation
+    if known is not None:
+        return known
+    read = _first_values() | dict(Option.objects.values_list("name", "value"))
+    with _lock:
+        if generation == _generation:  # else it has changed while we read
+            _current = read
+    return read
 
 
 def put(changes: dict[str, Any]) -> None:
@@ -66,9 +72,9 @@ def compressed(seconds: float) -> float:
 
 
 def _reread() -> None:
-    global _current  # noqa: PLW0603 - one process, one cache
+    global _current, _generation
     with _lock:
-        _current = None
+        _current, _generation = None, _generation + 1
 
 
 def _first_values() -> dict[str, Any]:

@@ -30,7 +30,7 @@ DATABASES = {
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",  # take the write lock at once: a late upgrade would not wait
             "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            "init_command": "PRAGMA synchronous=NORMAL;",
         },
     }
 }

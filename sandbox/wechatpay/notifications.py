@@ -234,6 +234,8 @@ def _beginning(response: requests.Response) -> str:
 def _record(notification: Notification, replies: list[_Reply], *, now: datetime) -> None:
     accepted = any(reply.status in {200, 204} for reply in replies)
     with writing():
+        if not Notification.objects.filter(pk=notification.pk).exists():
+            return  # forgotten meanwhile by a reset
         for reply in replies:
             Attempt.objects.create(notification=notification, at=now, **asdict(reply))
         done = notification.attempt_count

@@ -17,7 +17,6 @@ from sandbox import clock, crypto
 from sandbox.models import PayOrder, Prepay
 from sandbox.pages import language_of, page
 from sandbox.redirects import allowed, origin, with_query
-from sandbox.store import writing
 from sandbox.wechatpay import ledger, payer
 from sandbox.wechatpay.products import CODE_URL_START
 from sandbox.wechatpay.signing import platform
@@ -142,8 +141,7 @@ def _prepay(token: str, *, product: str, **more: str) -> Prepay:
 def _payable(prepay: Prepay) -> PayOrder:
     """The order, if the sheet may be shown: waiting for the payer, or paid already. Raises CannotPay."""
     now = clock.now()
-    with writing():
-        order = ledger.refresh(prepay.order, now=now)
+    order = ledger.current(order_pk=prepay.order.pk, now=now)
     if order.state == PayOrder.CLOSED:
         raise CannotPay(_("The merchant has closed this order, or its time is over."))
     if order.state not in _PAID and prepay.expires_at <= now:
