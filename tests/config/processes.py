@@ -87,9 +87,9 @@ class Program:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path = ROOT, terminal: bool = False
+    command: Sequence[str], *, env: Mapping[str, str | None] | None = None, cwd: Path = ROOT, terminal: bool = False
 ) -> Iterator[Program]:
-    """Run `command`; at the end nothing of it is left, whatever the test did."""
+    """Run `command`; at the end nothing of it is left, whatever the test did. In `env`, None takes a variable away."""
     mark = secrets.token_hex(8)
     source, sink = os.openpty() if terminal else os.pipe()
     child = subprocess.Popen(
@@ -98,7 +98,7 @@ def running(
         stdout=sink,
         stderr=sink,
         cwd=cwd,
-        env={**os.environ, **(env or {}), MARK: mark},
+        env={name: value for name, value in {**os.environ, **(env or {}), MARK: mark}.items() if value is not None},
         start_new_session=True,
         preexec_fn=_take_terminal if terminal else None,  # noqa: PLW1509 - no thread of ours holds a lock here
     )
