@@ -12,8 +12,8 @@ iterator, and no two iterators share a number.
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from itertools import islice
+from threading import Lock
 
 BATCH_MAX = 10_000
 
@@ -63,19 +63,29 @@ def lock_free(*, clock: Callable[[], float], refill: NextId) -> tuple[NextId, Ne
 
 
 def locked(
-    *, clock: Callable[[], float], refill: NextId, lock: Callable[[], AbstractContextManager[None]]
+    *, clock: Callable[[], float], refill: NextId, acquire: Callable[[], Lock]
 ) -> tuple[NextId, NextIds, Expose]:
-    """The form for an interpreter without a GIL: one lock per id or batch. `refill` is called with it held."""
+    """The form for an interpreter without a GIL: one lock per id or batch. `refill` is called with it held.
+
+    Args:
+        acquire: takes the generator's lock, or raises when that takes too long, and returns it.
+    """
     take, take_many, expose = lock_free(clock=clock, refill=refill)
 
     def next_id() -> int:
         """A new id. Raises IdgenUnavailable rather than risk a duplicate."""
-        with lock():
+        lock = acquire()
+        try:
             return take()
+        finally:
+            lock.release()
 
     def next_ids(count: int) -> list[int]:
         """`count` new ids, 1 to 10,000, rising. Raises IdgenUnavailable rather than risk a duplicate."""
-        with lock():
+        lock = acquire()
+        try:
             return take_many(count)
+        finally:
+            lock.release()
 
     return next_id, next_ids, expose

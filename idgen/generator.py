@@ -6,7 +6,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from operator import length_hint
 from typing import Any, Final
 
@@ -81,7 +80,7 @@ class Generator:
         if fastpath.has_gil() if use_lock is None else not use_lock:
             form = fastpath.lock_free(clock=clock, refill=self._refill)
         else:
-            form = fastpath.locked(clock=clock, refill=self._take, lock=self._held_lock)
+            form = fastpath.locked(clock=clock, refill=self._take, acquire=self._acquire)
         self.next_id: fastpath.NextId = form[0]
         self.next_ids: fastpath.NextIds = form[1]
         self._expose: fastpath.Expose = form[2]
@@ -104,10 +103,13 @@ class Generator:
 
     def close(self) -> None:
         """Give the worker id back. The generator can be used again and then leases anew."""
-        with self._held_lock():
-            self._count_used()
+        lock = self._acquire()
+        try:
+            self._leasing.counters.ids_total += self._size - length_hint(self._numbers)
             self._numbers, self._size, self._owner = iter(range(0)), 0, None
             self._expose(0.0, 0.0, self._numbers)
+        finally:
+            lock.release()
         self._leasing.close()
 
     def renew(self) -> float:
@@ -149,18 +151,17 @@ class Generator:
 
     # --- the slow path: once per block ------------------------------------------------------------------------------
     def _refill(self) -> int:
-        with self._held_lock():
-            return self._take()
-
-    @contextmanager
-    def _held_lock(self) -> Iterator[None]:
-        lock = self._lock
-        if not lock.acquire(timeout=LOCK_TIMEOUT_S):
-            raise LeaseLost(f"another thread has waited {LOCK_TIMEOUT_S} s for the lease store")
+        lock = self._acquire()
         try:
-            yield
+            return self._take()
         finally:
             lock.release()
+
+    def _acquire(self) -> threading.Lock:
+        lock = self._lock
+        if not (lock.acquire(blocking=False) or lock.acquire(timeout=LOCK_TIMEOUT_S)):
+            raise LeaseLost(f"another thread has waited {LOCK_TIMEOUT_S} s for the lease store")
+        return lock
 
     def _take(self) -> int:
         for _ in range(WAITS_MAX):
@@ -264,9 +265,6 @@ class Generator:
             counters.rollback_ms_max = max(counters.rollback_ms_max, self._wall_ms - wall_ms)
         self._wall_ms = wall_ms
         return wall_ms
-
-    def _count_used(self) -> None:
-        self._leasing.counters.ids_total += self._size - length_hint(self._numbers)
 
     def _note(self, rung: Rung) -> None:
         self._rung = rung

@@ -70,6 +70,7 @@ class Leasing:
         self._wake = threading.Event()
         self._keeper: threading.Thread | None = None
         self._refusal: IdgenUnavailable = LeaseLost("no lease yet")
+        self._is_complaining = False
         self._asked_s = self._spare_retry_s = float("-inf")
 
     # --- for the generator, under its lock -------------------------------------------------------------------------
@@ -155,6 +156,7 @@ class Leasing:
                 if self.main is None and self._store is not None:
                     self._store.close()
                     self._store = None
+        self._is_complaining = False
         log.info("worker %d leased, fence %d", self.main.grant.worker_id, self.main.grant.fence)
         return self.main
 
@@ -215,7 +217,7 @@ class Leasing:
         try:
             self._acquire_main()
         except IdgenUnavailable as error:
-            log.warning("still no worker id: %s", error)
+            self._complain("still no worker id: %s", error)
         return self._first_delay_s()
 
     def _renew(self, held: Held) -> bool:
@@ -226,15 +228,23 @@ class Leasing:
             held.grant = self._store.renew(held.grant, stats=self._stats())
         except StoreDown as error:
             self.counters.renew_failures_total += 1
-            left_s = held.grant.deadline_s - self._monotonic()
-            log.warning("worker %d not renewed, %.1f s left: %s", held.grant.worker_id, left_s, error)
+            left_s = max(0.0, held.grant.deadline_s - self._monotonic())
+            self._complain("worker %d not renewed, %.1f s left: %s", held.grant.worker_id, left_s, error)
             return False
         except LeaseLost as error:
             self._drop(held, error)
             return False
+        if self._is_complaining:
+            self._is_complaining = False
+            log.warning("worker %d renewed again", held.grant.worker_id)
         self.counters.renew_seconds.observe(self._monotonic() - began_s)
         self._note_skew(held.grant)
         return True
+
+    def _complain(self, text: str, *values: object) -> None:
+        """Once per trouble as a warning: an outage of the store must not fill the log of every process."""
+        log.log(logging.DEBUG if self._is_complaining else logging.WARNING, text, *values)
+        self._is_complaining = True
 
     def _drop(self, held: Held, error: LeaseLost) -> None:
         self.counters.lost_total += 1

@@ -28,9 +28,9 @@ class Lowering:
 def snowflake_columns() -> list[tuple[str, str]]:
     """(table, column) of every SnowflakeField in the installed models."""
     found = {
-        (model._meta.db_table, field.column)  # noqa: SLF001 - Django's documented _meta
+        (model._meta.db_table, field.column)
         for model in apps.get_models()
-        for field in model._meta.local_fields  # noqa: SLF001
+        for field in model._meta.local_fields
         if isinstance(field, SnowflakeField) and field.column is not None
     }
     return sorted(found)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import select
 import sys
 import time
@@ -157,6 +158,37 @@ def fork(options: dict[str, Any]) -> None:
     sys.stdin.read()
 
 
+def runs(options: dict[str, Any]) -> None:
+    """Issue without a pause, in batches and one by one, forking at times; each line is runs of [first, count]."""
+    generator = make(options)
+    shaker = random.Random(options["seed"])
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        if shaker.random() < options["fork_rate"] and os.fork() == 0:
+            for _ in range(20):
+                _run(generator, shaker)
+            os._exit(0)
+        _run(generator, shaker)
+
+
+def _run(generator: Any, shaker: random.Random) -> None:
+    try:
+        if shaker.random() < 0.1:
+            ids = [generator.next_id() for _ in range(500)]
+        else:
+            ids = generator.next_ids(shaker.randrange(1, 10_001))
+    except IdgenUnavailable as error:
+        os.write(1, (json.dumps(type(error).__name__) + "\n").encode())
+        sleep_by_select(0.01)
+        return
+    found: list[list[int]] = []
+    for number in ids:
+        if found and found[-1][0] + found[-1][1] == number:
+            found[-1][1] += 1
+        else:
+            found.append([number, 1])
+    os.write(1, (json.dumps(found) + "\n").encode())  # one write of less than PIPE_BUF: lines of forks do not mix
+
+
 if __name__ == "__main__":
-    roles = {each.__name__: each for each in (stream, answer, hold, acquire_all, fork)}
+    roles = {each.__name__: each for each in (stream, answer, hold, acquire_all, fork, runs)}
     roles[sys.argv[1]](json.loads(sys.argv[2]))

@@ -286,3 +286,17 @@ def test_a_released_worker_id_goes_on_above_its_last_id_at_once(clock):
 def test_a_batch_has_bounds(generator, count):
     with pytest.raises(ValueError, match="a batch is"):
         generator.next_ids(count)
+
+
+def test_an_outage_of_the_store_is_one_warning_and_its_end_another(clock, leases, generator, caplog):
+    generator.next_id()
+    leases.is_down = True
+    for _ in range(20):
+        generator.renew()
+        clock.advance(100)
+    leases.is_down = False
+    generator.renew()
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 2
+    assert "not renewed, 8.0 s left" in warnings[0]
+    assert warnings[1] == "worker 0 renewed again"

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from itertools import chain
@@ -85,14 +86,14 @@ def test_a_stopped_process_with_a_blinded_deadline_makes_ids_and_no_duplicate(le
 
 # --- the server dies -------------------------------------------------------------------------------------------------
 @pytest.fixture
-def own_postgres(tmp_path):
-    tmp_path.chmod(0o711)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o711)  # the server's own user has to pass through
-    server = Postgres(tmp_path, fast=False)
-    server.start()
-    yield server
-    server.stop()
+def own_postgres():
+    """A server of its own, not in pytest's directory: that one is closed to the server's user."""
+    with tempfile.TemporaryDirectory(prefix="fenpay-idgen-") as directory:
+        Path(directory).chmod(0o711)
+        server = Postgres(Path(directory), fast=False)
+        server.start()
+        yield server
+        server.stop()
 
 
 def test_a_killed_database_is_outlived_until_the_deadline_and_rejoined_after_it(own_postgres, child):

@@ -1,0 +1,166 @@
+"""Ids per second, side by side in one run, as ratios to the layout's limit of 4,096,000 ids/s per worker id.
+
+    python tests/benchmarks/idgen/bench.py                # ours and a plain lock-per-id generator
+    python tests/benchmarks/idgen/bench.py --packages     # also packages, in an environment of their own
+
+Every row says what was given up for its speed: duplicates and empty answers over eight threads, and how many of 5,000
+ids a forked child shared with its parent.
+"""
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+sys.path[:0] = [str(ROOT), str(HERE)]
+
+from contenders import builtin, packages  # noqa: E402
+
+LIMIT = 4_096_000
+THREADS = 8
+BATCH = 100
+
+
+def per_second(take, *, seconds):
+    """Rate of `take` in a plain loop, warmed up, and the processor's ns per id, which a busy machine changes little."""
+    for _ in range(20_000):
+        take()
+    count, began_s, began_cpu_s = 0, time.perf_counter(), time.process_time()
+    while (took_s := time.perf_counter() - began_s) < seconds:
+        for _ in range(10_000):
+            take()
+        count += 10_000
+    return count / took_s, (time.process_time() - began_cpu_s) / count * 1e9
+
+
+def batches_per_second(batch, *, seconds):
+    batch(BATCH)
+    count, began_s = 0, time.perf_counter()
+    while (took_s := time.perf_counter() - began_s) < seconds:
+        for _ in range(100):
+            batch(BATCH)
+        count += 100 * BATCH
+    return count / took_s
+
+
+def in_threads(take, *, each):
+    """Rate over eight threads, duplicates, and answers that were no id (None or an exception)."""
+    made = [[] for _ in range(THREADS)]
+    empty = [0] * THREADS
+    start = threading.Barrier(THREADS + 1)
+
+    def work(number):
+        own = made[number]
+        start.wait()
+        for _ in range(each):
+            try:
+                value = take()
+            except Exception:  # noqa: BLE001 - each package has its own
+                value = None
+            if value is None:
+                empty[number] += 1
+            else:
+                own.append(value)
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    gc.collect()
+    start.wait()
+    began_s = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    took_s = time.perf_counter() - began_s
+    count = sum(map(len, made))
+    distinct = len({int(value) for own in made for value in own})
+    return count / took_s, count - distinct, sum(empty)
+
+
+def shared_after_fork(make, *, count=5_000, tries=5):
+    """How many of its first ids a forked child shares with its parent: the worst of some tries."""
+    return max(_shared_once(make(), count) for _ in range(tries))
+
+
+def _shared_once(take, count):
+    take()
+    reader, writer = os.pipe()
+    start_reader, start_writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(start_reader, 1)
+        own = [take() for _ in range(count)]
+        with os.fdopen(writer, "w") as pipe:
+            json.dump([int(value) for value in own if value is not None], pipe)
+        os._exit(0)
+    os.write(start_writer, b"x")
+    own = [take() for _ in range(count)]
+    for descriptor in (writer, start_reader, start_writer):
+        os.close(descriptor)
+    with os.fdopen(reader) as pipe:
+        theirs = json.load(pipe)
+    os.waitpid(child, 0)
+    return len({int(value) for value in own if value is not None} & set(theirs))
+
+
+def measure(contender, *, seconds, each):
+    row = {"name": contender.name}
+    row["single"], row["cpu_ns"] = per_second(contender.make(), seconds=seconds)
+    if contender.make_batch is not None:
+        row["batch"] = batches_per_second(contender.make_batch(), seconds=seconds)
+    row["threads"], row["duplicates"], row["empty"] = in_threads(contender.make(), each=each)
+    row["fork"] = shared_after_fork(contender.make)
+    return row
+
+
+def cell(rate):
+    return f"{rate / 1e6:5.2f} M/s {rate / LIMIT:5.2f}" if rate else f"{'-':>15}"
+
+
+def show(rows):
+    heads = ["one thread", "batches of 100", "8 threads"]
+    print(
+        f"{'':<28}{heads[0]:>16}{'CPU ns/id':>11}{heads[1]:>18}{heads[2]:>17}  duplicates  no answer  shared after fork"
+    )
+    for row in rows:
+        rates = [cell(row["single"]), cell(row.get("batch")), cell(row["threads"])]
+        print(
+            f"{row['name']:<28}{rates[0]:>16}{row['cpu_ns']:>11.0f}{rates[1]:>18}{rates[2]:>17}"
+            f"{row['duplicates']:>12,}{row['empty']:>11,}{row['fork']:>19,}"
+        )
+    print(f"{'limit of the layout':<28}{cell(LIMIT):>16}")
+
+
+def own_environment():
+    """Make the environment with the packages once, and run this script in it."""
+    directory = ROOT / ".local" / "bench-idgen"
+    python = directory / "bin" / "python"
+    if not python.exists():
+        venv.create(directory, with_pip=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"], check=True)
+    arguments = [argument for argument in sys.argv[1:] if argument != "--packages"]
+    sys.exit(subprocess.run([python, __file__, *arguments], check=False).returncode)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--packages", action="store_true")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per single-threaded measurement")
+    parser.add_argument("--each", type=int, default=250_000, help="ids per thread")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if options.packages:
+        own_environment()
+    rows = [measure(each, seconds=options.seconds, each=options.each) for each in [*builtin(), *packages()]]
+    print(json.dumps(rows, indent=2)) if options.json else show(rows)
+
+
+if __name__ == "__main__":
+    main()
