@@ -29,7 +29,7 @@ class NotifyUrlRefused(ValueError):
 def validate(url: str) -> None:
     """Raises NotifyUrlRefused unless `url` is an address that we are willing to call."""
     match = _URL.fullmatch(url) if len(url) <= LENGTH_MAX else None
-    if match is None or requests.Request("POST", url).prepare().url != url:
+    if match is None or not _is_normal(url):
         raise NotifyUrlRefused(
             "must be a plain https URL with a path, in its normal form, without user information, query or fragment"
         )
@@ -47,6 +47,14 @@ def validate(url: str) -> None:
 def private_hosts() -> frozenset[str]:
     """The "host:port" pairs inside our own network that may be called."""
     return frozenset(settings.NOTIFICATION_PRIVATE_HOSTS)
+
+
+def _is_normal(url: str) -> bool:
+    """Whether the client that will call it leaves it as it is."""
+    try:
+        return requests.Request("POST", url).prepare().url == url
+    except requests.RequestException:
+        return False
 
 
 def _check_host(host: str) -> None:

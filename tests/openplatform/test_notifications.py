@@ -1,0 +1,562 @@
+"""What is owed is told, in time, and never in a way that a merchant or a stranger could use against us."""
+
+import json
+import logging
+import random
+import socket
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.utils import timezone
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from openplatform import tasks
+from openplatform.caches import clear_all
+from openplatform.keys import NoPlatformKey
+from openplatform.models import Notification, NotificationAttempt, PlatformKey
+from openplatform.models.notification import HINT_AGAIN_AFTER, LEASE, NotificationStatus
+from openplatform.notifications import owe, schedule
+from openplatform.notifications import sweep as sweeping
+from openplatform.notifications.delivery import Outcome, deliver_notification, record_outcome
+from openplatform.notifications.replay import (
+    Filter,
+    NotificationNotFound,
+    replay_many,
+    replay_matching,
+    replay_one,
+)
+from openplatform.notifications.sweep import sweep_notifications
+from tests.openplatform import harness, merchants
+from tests.openplatform.merchants import answers, merchant_server
+
+pytestmark = pytest.mark.django_db
+DATA = {"order_no": "17", "amount": "40.30", "amount_fen": 4030, "subject": "两杯咖啡"}
+DEADLINE_S = 0.5
+
+
+def owed(app, url, *, now=None, object_no=17, **kwargs):
+    with transaction.atomic():
+        return owe(
+            app=app, event_type="order.succeeded", object_no=object_no, object_version=3, data=DATA, notify_url=url,
+            now=now or timezone.now(), **kwargs,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def app(platform_key):
+    return harness.an_app()
+
+
+@pytest.fixture
+def serve(settings):
+    """`serve(behaviour)`: a merchant's server that we are allowed to call."""
+    settings.NOTIFICATION_ALLOW_HTTP = True
+    settings.NOTIFICATION_TIMEOUT_S = DEADLINE_S
+    settings.NOTIFICATION_PRIVATE_HOSTS = []
+    opened = []
+
+    def start(behaviour):
+        context = merchant_server(behaviour)
+        server = context.__enter__()
+        opened.append(context)
+        settings.NOTIFICATION_PRIVATE_HOSTS = [*settings.NOTIFICATION_PRIVATE_HOSTS, server.host]
+        return server
+
+    yield start
+    for context in opened:
+        context.__exit__(None, None, None)
+
+
+def deliver(notification, *, now=None):
+    deliver_notification(notification_id=notification.pk, clock=lambda: now or timezone.now())
+    notification.refresh_from_db()
+    return notification
+
+
+# --- owing ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_owed_only_inside_the_transaction_that_makes_the_change(platform_key):
+    wish = {
+        "app": harness.an_app(), "event_type": "x", "object_no": 1, "object_version": 1, "data": {},
+        "notify_url": "https://a.example/", "now": timezone.now(),
+    }  # fmt: skip
+    with pytest.raises(RuntimeError, match="inside the transaction"):
+        owe(**wish)
+    with transaction.atomic():
+        owe(**wish)
+        transaction.set_rollback(True)
+    assert Notification.objects.count() == 0
+    with transaction.atomic():
+        owe(**wish)
+    assert Notification.objects.count() == 1
+
+
+def test_without_an_address_nothing_is_owed(app):
+    assert owed(app, "") is None
+    assert Notification.objects.count() == 0
+
+
+# --- a delivery ----------------------------------------------------------------------------------------------
+
+
+def test_a_notification_arrives_signed_and_complete(app, serve, platform_key):
+    server = serve(answers(200, b"ok"))
+    now = timezone.now()
+    notification = deliver(owed(app, server.url, now=now))
+    assert notification.status == NotificationStatus.DELIVERED
+    (received,) = server.requests
+    assert received.line == "POST /notify HTTP/1.1"
+    assert received.document == {
+        "event_id": str(notification.pk), "type": "order.succeeded", "created_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "object_version": 3, "app_id": str(app.pk), "data": DATA,
+    }  # fmt: skip
+    assert "两杯咖啡".encode() in received.body
+    assert received.headers["Content-Type"] == "application/json"
+    assert received.headers["Fenpay-Notification-Id"] == str(notification.pk)
+    assert received.headers["Fenpay-Signature-Type"] == "FENPAY-SHA256-RSA2048"
+    assert received.headers["Fenpay-Serial"] == platform_key.pk
+    assert abs(int(received.headers["Fenpay-Timestamp"]) - time.time()) < 5
+    assert harness.proves(platform_key.public_key_pem, received.headers, received.body)
+    attempt = notification.attempts.get()
+    assert (attempt.attempt_no, attempt.status_code, attempt.response_excerpt, attempt.error) == (1, 200, "ok", "")
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_every_2xx_is_a_delivery(app, serve, status):
+    assert deliver(owed(app, serve(answers(status)).url)).status == NotificationStatus.DELIVERED
+
+
+def test_410_ends_it(app, serve):
+    notification = deliver(owed(app, serve(answers(410)).url))
+    assert (notification.status, notification.next_attempt_at) == (NotificationStatus.GONE, None)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status_code", "error"),
+    [
+        (answers(500), 500, ""),
+        (answers(503), 503, ""),
+        (answers(400), 400, ""),
+        (answers(404), 404, ""),
+        (answers(301, b"", "Location: http://127.0.0.1:1/"), 301, ""),
+        (answers(304), 304, ""),
+        (merchants.silent, None, "deadline"),
+        (merchants.drips, None, "deadline"),
+        (merchants.endless_headers, None, "deadline"),
+        (merchants.hangs_up, None, "connection_broken"),
+        (merchants.says_nonsense, None, "connection_broken"),
+        (answers(200, b"x" * 4_097), None, "body_too_large"),
+    ],
+)
+def test_everything_else_is_tried_again_within_the_deadline_and_by_the_schedule(
+    app, serve, behaviour, status_code, error
+):
+    server = serve(behaviour)
+    notification = owed(app, server.url)
+    started, now = time.monotonic(), timezone.now()
+    deliver(notification, now=now)
+    assert time.monotonic() - started < DEADLINE_S + 0.6
+    assert notification.status == NotificationStatus.OWED
+    assert timedelta(seconds=15) <= notification.next_attempt_at - now <= timedelta(seconds=16.5)
+    assert notification.lease_until is None
+    attempt = notification.attempts.get()
+    assert (attempt.status_code, attempt.error) == (status_code, error)
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_is_not_followed(app, serve):
+    target = serve(answers(200))
+    server = serve(answers(302, b"", f"Location: {target.url}"))
+    deliver(owed(app, server.url))
+    assert target.requests == []
+
+
+def test_a_server_that_is_not_there_is_a_failure_like_any_other(app, settings):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        host = f"127.0.0.1:{nobody.getsockname()[1]}"
+        settings.NOTIFICATION_ALLOW_HTTP, settings.NOTIFICATION_PRIVATE_HOSTS = True, [host]
+        assert deliver(owed(app, f"http://{host}/notify")).attempts.get().error == "connect_refused"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://{host}/notify", "https://169.254.169.254/latest", "https://localhost/", "ftp://x.example/"]
+)
+def test_an_address_that_we_must_not_call_is_not_called(app, serve, settings, url):
+    server = serve(answers(200))
+    settings.NOTIFICATION_PRIVATE_HOSTS, settings.NOTIFICATION_ALLOW_HTTP = [], False
+    notification = deliver(owed(app, url.format(host=server.host)))
+    assert notification.attempts.get().error == "url_refused"
+    assert server.requests == []
+
+
+def test_the_answer_is_kept_short_and_fit_for_the_database(app, serve):
+    notification = deliver(owed(app, serve(answers(500, b"\x00\xff<b>" + "钱".encode() * 900)).url))
+    excerpt = notification.attempts.get().response_excerpt
+    assert len(excerpt) <= 512
+    assert "\x00" not in excerpt
+
+
+def test_each_attempt_is_signed_anew_over_the_same_body_under_the_same_id(app, serve, platform_key):
+    server = serve(answers(500))
+    notification = deliver(owed(app, server.url))
+    deliver(notification, now=notification.next_attempt_at)
+    first, second = server.requests
+    assert first.body == second.body
+    assert first.headers["Fenpay-Notification-Id"] == second.headers["Fenpay-Notification-Id"]
+    assert first.headers["Fenpay-Nonce"] != second.headers["Fenpay-Nonce"]
+    assert first.headers["Fenpay-Timestamp"] != second.headers["Fenpay-Timestamp"]
+    assert harness.proves(platform_key.public_key_pem, second.headers, second.body)
+
+
+def test_without_a_key_to_sign_with_the_merchants_schedule_is_not_used_up(app, serve):
+    notification = owed(app, serve(answers(200)).url)
+    PlatformKey.objects.all().delete()
+    clear_all()
+    with pytest.raises(NoPlatformKey):
+        deliver(notification)
+    notification.refresh_from_db()
+    assert (notification.attempts_count, notification.lease_until) == (0, None)
+
+
+# --- tracing -------------------------------------------------------------------------------------------------
+
+
+def test_the_delivery_joins_the_trace_of_the_change_and_tells_the_merchant_nothing_of_it(app, serve, monkeypatch):
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("openplatform.tracing._tracer", provider.get_tracer("test"))
+    server = serve(answers(200))
+    trace_id = f"{random.getrandbits(128):032x}"
+    notification = owed(app, server.url, traceparent=f"00-{trace_id}-00f067aa0ba902b7-01")
+    with trace.use_span(trace.INVALID_SPAN):
+        deliver(notification)
+    (span,) = exporter.get_finished_spans()
+    assert span.name == "notification.deliver"
+    assert f"{span.context.trace_id:032x}" == trace_id
+    assert span.attributes["http.response.status_code"] == 200
+    (received,) = server.requests
+    assert trace_id not in str(received.headers) + received.body.decode()
+    assert not {"traceparent", "tracestate", "baggage"} & {name.lower() for name in received.headers}
+
+
+# --- the schedule --------------------------------------------------------------------------------------------
+
+
+def test_the_schedule_is_sixteen_attempts_over_24_hours_and_4_minutes():
+    waits = [schedule.wait_after(attempt, jitter=0) for attempt in range(1, 16)]
+    assert sum(waits, timedelta()) == timedelta(hours=24, minutes=4)
+    assert [int(wait.total_seconds()) for wait in waits] == [
+        15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600,
+    ]  # fmt: skip
+    assert schedule.wait_after(16, jitter=0) is None
+    assert schedule.wait_after(1, jitter=0.999) < timedelta(seconds=16.5)
+
+
+def test_after_the_last_attempt_it_is_held_and_an_alarm_is_logged(app, serve, caplog):
+    server = serve(answers(500))
+    notification = owed(app, server.url)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(15):
+            deliver(notification, now=notification.next_attempt_at)
+            assert caplog.records == []
+        deliver(notification, now=notification.next_attempt_at)
+    assert (notification.status, notification.next_attempt_at) == (NotificationStatus.HELD, None)
+    assert notification.attempts.count() == len(server.requests) == 16
+    assert [f"notification {notification.pk} is held" in record.getMessage() for record in caplog.records] == [True]
+    elapsed = notification.attempts.first().attempted_at - notification.created_at
+    assert timedelta(hours=24, minutes=4) <= elapsed <= timedelta(hours=26, minutes=30)
+
+
+def test_nothing_is_sent_before_it_is_due_nor_after_it_is_done(app, serve):
+    server = serve(answers(500))
+    notification = deliver(owed(app, server.url))
+    deliver(notification)
+    deliver(notification, now=notification.next_attempt_at - timedelta(microseconds=1))
+    assert len(server.requests) == 1
+    server.behaviour = answers(200)
+    deliver(notification, now=notification.next_attempt_at)
+    deliver(notification, now=timezone.now() + timedelta(days=3))
+    assert len(server.requests) == 2
+
+
+# --- workers that die, and workers at once -------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_eight_workers_at_once_one_calls_the_merchant(platform_key, serve):
+    server = serve(answers(200))
+    notification, barrier = owed(harness.an_app(), server.url), threading.Barrier(8)
+
+    def work():
+        barrier.wait()
+        deliver_notification(notification_id=notification.pk, clock=timezone.now)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server.requests) == 1
+    assert NotificationAttempt.objects.count() == 1
+
+
+def test_a_worker_that_died_at_it_holds_it_for_its_lease_only_and_its_attempt_counts(app, serve):
+    server = serve(answers(200))
+    notification, now = owed(app, server.url), timezone.now()
+    assert Notification.claim(notification.pk, now=now)
+    deliver(notification, now=now + LEASE)
+    assert server.requests == []
+    deliver(notification, now=now + LEASE + timedelta(seconds=1))
+    assert notification.status == NotificationStatus.DELIVERED
+    assert notification.attempts.get().attempt_no == 2
+
+
+def test_a_notification_that_kills_its_worker_each_time_ends_held_like_any_other(app, serve):
+    server = serve(answers(200))
+    notification, now = owed(app, server.url), timezone.now()
+    for _ in range(schedule.ATTEMPTS_MAX):
+        assert Notification.claim(notification.pk, now=now)
+        now += LEASE + timedelta(seconds=1)
+    deliver(notification, now=now)
+    assert notification.status == NotificationStatus.HELD
+    assert notification.attempts.get().error == "worker_lost"
+    assert server.requests == []
+
+
+def test_a_worker_whose_lease_ran_out_does_not_overrule_the_one_after_it(app, serve):
+    notification, now = owed(app, serve(answers(200)).url), timezone.now()
+    slow = Notification.claim(notification.pk, now=now)
+    later = now + LEASE + timedelta(seconds=1)
+    fast = Notification.claim(notification.pk, now=later)
+    for claimed, outcome in ((slow, Outcome(error="deadline")), (fast, Outcome(status_code=410))):
+        record_outcome(claimed=claimed, outcome=outcome, attempted_at=now, duration_ms=1, now=later)
+        notification.refresh_from_db()
+    assert notification.status == NotificationStatus.GONE
+    record_outcome(
+        claimed=Notification(pk=notification.pk, attempts_count=3), outcome=Outcome(status_code=200), attempted_at=now,
+        duration_ms=1, now=later,
+    )  # fmt: skip
+    notification.refresh_from_db()
+    assert notification.status == NotificationStatus.DELIVERED, "that the merchant took it is a fact, however late"
+
+
+# --- the sweep -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def woken(monkeypatch):
+    sent = []
+    monkeypatch.setattr(sweeping, "send_now", lambda name, **kwargs: sent.append((name, kwargs)) or True)
+    return sent
+
+
+def test_the_sweep_finds_what_is_due_and_nothing_else(app, serve, woken):
+    server, now = serve(answers(500)), timezone.now()
+    due = owed(app, server.url, now=now)
+    waiting = deliver(owed(app, server.url))
+    owed(app, server.url, now=now + timedelta(minutes=1))
+    assert Notification.claim(owed(app, server.url, now=now).pk, now=now)
+    assert sweep_notifications(now=now) == 1
+    assert woken == [("openplatform.deliver_notification", {"queue": "notifications", "notification_id": due.pk})]
+    assert sweep_notifications(now=now) == 0, "a worker was told already"
+    again = now + HINT_AGAIN_AFTER + timedelta(seconds=1)
+    assert sweep_notifications(now=again) == 3, "a message was lost, a lease ran out, a wait is over"
+    assert waiting.pk in {kwargs["notification_id"] for _name, kwargs in woken}
+
+
+def test_a_broker_that_is_away_costs_nothing_but_time(app, monkeypatch):
+    now = timezone.now()
+    for number in range(3):
+        owed(app, "https://a.example/n", now=now, object_no=number)
+    taken = iter([True, False])
+    monkeypatch.setattr(sweeping, "send_now", lambda name, **kwargs: next(taken))
+    assert sweep_notifications(now=now) == 1
+    monkeypatch.setattr(sweeping, "send_now", lambda name, **kwargs: True)
+    assert sweep_notifications(now=now) == 2, "the two that nobody was told about are found at once"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_sweeps_at_once_share_the_work(platform_key, monkeypatch):
+    now, app, sent = timezone.now(), harness.an_app(), []
+    for number in range(40):
+        owed(app, "https://a.example/n", now=now, object_no=number)
+    monkeypatch.setattr(sweeping, "send_now", lambda name, **kwargs: sent.append(kwargs["notification_id"]) or True)
+    barrier = threading.Barrier(4)
+
+    def work():
+        barrier.wait()
+        sweep_notifications(now=now)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(sent) == len(set(sent)) == 40
+
+
+def test_the_tasks_are_known_by_name_and_do_the_work(app, serve, woken):
+    server = serve(answers(200))
+    notification = owed(app, server.url)
+    tasks.sweep_notifications.run()
+    assert woken
+    tasks.deliver_notification.run(notification_id=notification.pk)
+    notification.refresh_from_db()
+    assert notification.status == NotificationStatus.DELIVERED
+    assert tasks.deliver_notification.name == "openplatform.deliver_notification"
+    assert tasks.sweep_notifications.name == "openplatform.sweep_notifications"
+
+
+# --- again, please -------------------------------------------------------------------------------------------
+
+
+def test_a_delivered_a_held_and_a_gone_one_can_be_sent_again_under_the_same_id(app, serve):
+    server = serve(answers(200))
+    for status in (200, 410):
+        server.behaviour = answers(status)
+        notification = deliver(owed(app, server.url))
+        server.behaviour = answers(500)
+        replay_one(app_id=app.pk, notification_id=notification.pk, now=timezone.now())
+        deliver(notification)
+        assert notification.status == NotificationStatus.OWED
+        server.behaviour = answers(200)
+        deliver(notification, now=notification.next_attempt_at)
+        assert notification.status == NotificationStatus.DELIVERED
+        assert [attempt.attempt_no for attempt in notification.attempts.all()] == [3, 2, 1]
+    assert len({request.document["event_id"] for request in server.requests}) == 2
+
+
+def test_a_replay_starts_the_schedule_again(app, serve):
+    notification = owed(app, serve(answers(500)).url)
+    for _ in range(16):
+        deliver(notification, now=notification.next_attempt_at)
+    replayed = replay_one(app_id=app.pk, notification_id=notification.pk, now=timezone.now())
+    deliver(replayed)
+    assert replayed.status == NotificationStatus.OWED
+    assert replayed.next_attempt_at - timezone.now() < timedelta(seconds=17)
+
+
+def test_a_replay_during_an_attempt_is_not_lost(app, serve):
+    notification = owed(app, serve(answers(500)).url)
+
+    now = timezone.now()
+    claimed = Notification.claim(notification.pk, now=now)
+    replay_many(notification_ids=[notification.pk], now=now)
+    record_outcome(claimed=claimed, outcome=Outcome(status_code=500), attempted_at=now, duration_ms=1, now=now)
+    notification.refresh_from_db()
+    assert notification.next_attempt_at == now
+
+
+def test_nobody_replays_another_apps_notification(app):
+    notification = owed(app, "https://a.example/n")
+    with pytest.raises(NotificationNotFound):
+        replay_one(app_id=harness.an_app().pk, notification_id=notification.pk, now=timezone.now())
+
+
+def test_a_filter_chooses_by_app_status_event_and_time(app):
+    now, other = timezone.now(), harness.an_app()
+    old = owed(app, "https://a.example/n", now=now - timedelta(days=2))
+    new, foreign = owed(app, "https://a.example/n", now=now), owed(other, "https://a.example/n", now=now)
+    for notification in (old, new, foreign):
+        notification.hold()
+
+    def replayed(**kwargs):
+        Notification.objects.filter(status=NotificationStatus.OWED).update(status="held", next_attempt_at=None)
+        replay_matching(matching=Filter(**kwargs), now=now)
+        return set(Notification.objects.filter(status=NotificationStatus.OWED))
+
+    assert replayed(app_id=app.pk) == {old, new}
+    assert replayed(app_id=app.pk, created_from=now - timedelta(days=1)) == {new}
+    assert replayed(created_until=now) == {old}
+    assert replayed(status="held") == {old, new, foreign}
+    assert replayed(status="delivered") == set()
+    assert replayed(event_type="order.closed") == set()
+
+
+def test_the_replay_command_wants_a_filter_and_says_how_many(app, capsys):
+    owed(app, "https://a.example/n").hold()
+    with pytest.raises(CommandError, match="filter"):
+        call_command("replay_notifications")
+    with pytest.raises(CommandError, match="offset"):
+        call_command("replay_notifications", "--from", "2026-01-02T10:00:00")
+    call_command("replay_notifications", "--status", "held", "--from", "2020-01-02T10:00:00+08:00")
+    assert capsys.readouterr().out == "1\n"
+
+
+# --- through the API -----------------------------------------------------------------------------------------
+
+URL = "/openapi/v1/notifications"
+
+
+def test_an_app_reads_its_own_notifications_page_by_page(caller):
+    numbers = [owed(caller.app, "https://a.example/n", object_no=number).pk for number in range(5)]
+    owed(harness.an_app(), "https://a.example/n")
+    seen, target = [], f"{URL}?limit=2"
+    while target:
+        page = caller.get(target).json()
+        seen += [int(one["event_id"]) for one in page["notifications"]]
+        target = page["next_cursor"] and f"{URL}?limit=2&cursor={page['next_cursor']}"
+    assert seen == sorted(numbers, reverse=True)
+    assert page["app_id"] == str(caller.app.pk)
+
+
+def test_notifications_are_found_by_status_event_and_object(caller):
+    owed(caller.app, "https://a.example/n", object_no=1).hold()
+    owed(caller.app, "https://a.example/n", object_no=2)
+
+    def found(query):
+        return [one["object_no"] for one in caller.get(f"{URL}?{query}").json()["notifications"]]
+
+    assert found("status=held") == ["1"]
+    assert found("object_no=2") == ["2"]
+    assert found("event_type=order.succeeded") == ["2", "1"]
+    assert found("event_type=order.closed") == []
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=1.5", "cursor=abc", "status=lost", "event_type=A"])
+def test_a_query_that_means_nothing_is_refused(caller, query):
+    answer = caller.get(f"{URL}?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "PARAM_ERROR")
+    assert answer.json()["errors"][0]["field"] == query.split("=")[0]
+
+
+def test_one_notification_shows_its_attempts(caller, serve):
+    notification = deliver(owed(caller.app, serve(answers(500, b"no")).url))
+    document = caller.get(f"{URL}/{notification.pk}").json()
+    assert document["status"] == "owed"
+    assert document["data"] == DATA
+    (attempt,) = document["attempts"]
+    assert (attempt["status_code"], attempt["error"], attempt["response_excerpt"]) == (500, None, "no")
+
+
+def test_another_apps_notification_is_not_found_and_not_replayed(caller):
+    foreign = owed(harness.an_app(), "https://a.example/n")
+    foreign.hold()
+    for answer in (
+        caller.get(f"{URL}/{foreign.pk}"), caller.post(f"{URL}/{foreign.pk}/replay"), caller.get(f"{URL}/12345"),
+        caller.get(f"{URL}/9999999999999999999"),
+    ):  # fmt: skip
+        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+    foreign.refresh_from_db()
+    assert foreign.status == NotificationStatus.HELD
+
+
+def test_a_merchant_replays_its_own(caller):
+    notification = owed(caller.app, "https://a.example/n")
+    notification.hold()
+    answer = caller.post(f"{URL}/{notification.pk}/replay")
+    assert (answer.status_code, answer.json()["status"]) == (202, "owed")
+    assert json.loads(answer.content)["event_id"] == str(notification.pk)
