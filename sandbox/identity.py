@@ -118,7 +118,7 @@ def _addresses(base_url: str) -> dict[str, str]:
         "api_base": base_url,
         "oauth_authorize_url": f"{base_url}/connect/oauth2/authorize",
         "oauth_api_base": base_url,
-        "phone_base": f"{base_url}/phone/wechatpay",
+        "phone_base": f"{base_url}/phone",
     }
 
 

@@ -8,14 +8,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import translation
 
-LANGUAGES = {"zh": "zh-hans", "en": "en"}
 _STYLES = Path(__file__).parent / "static"
 
 
 def language_of(request: HttpRequest) -> str:
-    """`?lang=zh|en`, else what the browser prefers."""
-    asked = LANGUAGES.get(request.GET.get("lang", "") or request.POST.get("lang", ""))
-    return asked or translation.get_language_from_request(request)
+    """`?lang=` (zh, zh-Hans, en, ...), else what the browser prefers."""
+    asked = (request.GET.get("lang") or request.POST.get("lang") or "").lower()
+    by_name = next((code for start, code in (("zh", "zh-hans"), ("en", "en")) if asked.startswith(start)), "")
+    return by_name or translation.get_language_from_request(request)
 
 
 def page(

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
-from sandboxes import RunningSandbox
 from urllib3.util import SKIP_HEADER
+
+from tests.sandboxes import RunningSandbox
 
 _numbers = itertools.count(1)
 
@@ -63,6 +64,7 @@ class Caller:
         *,
         headers: dict[str, str | None] | None = None,
         timeout: float = 10,
+        stream: bool = False,
         **changes: str,
     ) -> requests.Response:
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -84,7 +86,7 @@ class Caller:
                 prepared.headers[name] = value
             elif name == "User-Agent":
                 prepared.headers[name] = SKIP_HEADER  # else urllib3 would add its own
-        return self.session.send(prepared, timeout=timeout)
+        return self.session.send(prepared, timeout=timeout, stream=stream)
 
     def order(self, fen: int = 4030, **changes: Any) -> dict[str, Any]:
         body = {

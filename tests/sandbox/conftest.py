@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from callers import Caller, Receiver
-from sandboxes import RunningSandbox, fresh_sandbox, running_sandbox, session_sandbox
+
+from tests.sandbox.callers import Caller, Receiver
+from tests.sandboxes import RunningSandbox, fresh_sandbox, running_sandbox, session_sandbox
 
 __all__ = ["fresh_sandbox", "running_sandbox", "session_sandbox"]
 

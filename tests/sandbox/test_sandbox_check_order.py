@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import requests
-from callers import Caller, new_number
+
+from tests.sandbox.callers import Caller, new_number
 
 CERTIFICATES = "/v3/certificates"
 REFUNDS = "/v3/refund/domestic/refunds"

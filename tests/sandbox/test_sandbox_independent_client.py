@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from callers import Receiver, new_number
-from sandboxes import RunningSandbox, wait_until
 from wechatpayv3 import WeChatPay, WeChatPayType, core
 
 from sandbox import crypto
+from tests.sandbox.callers import Receiver, new_number
+from tests.sandboxes import RunningSandbox, wait_until
 
 
 def make_client(sandbox: RunningSandbox, **keys: str) -> WeChatPay:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from callers import Caller, new_number
+
+from tests.sandbox.callers import Caller, new_number
 
 HOUR_S = 3600
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from callers import Caller, new_number
-from sandboxes import wait_until
+
+from tests.sandbox.callers import Caller, new_number
+from tests.sandboxes import wait_until
 
 DAY_S = 86_400
 

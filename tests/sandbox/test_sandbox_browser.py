@@ -1,0 +1,92 @@
+"""The phone in a real browser at phone size: it shows, pays, and gets back to the merchant under its strict policy."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.sandbox.callers import Caller
+
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium(require: Callable[[object, str], None]) -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    require(found, "no Chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["zh-CN", "en-US"])
+def screen(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 360, "height": 740}, locale=request.param)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def shop() -> Iterator[str]:
+    """Another origin that the payer comes back to."""
+
+    class Shop(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"<title>shop</title>"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/back"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("button", "outcome", "state"), [("pay", "ok", "SUCCESS"), ("cancel", "cancel", "NOTPAY")])
+def test_the_payer_decides_and_returns_to_the_shop(
+    caller: Caller, screen: Page, shop: str, button: str, outcome: str, state: str
+) -> None:
+    complaints: list[str] = []
+    screen.on("console", lambda message: complaints.append(message.text))
+    order = caller.order(description="一杯非常非常好喝但是名字特别长的拿铁咖啡加燕麦奶和双份浓缩" * 3)
+    query = caller.page_parameters(caller.create(order).json()["prepay_id"]) | {"redirect": shop}
+    screen.goto(f"{caller.sandbox.base_url}/phone/wechatpay/jsapi?{urlencode(query)}")
+    assert screen.locator(".amount").inner_text().replace("\n", "") == "¥40.30"
+    assert screen.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    screen.locator(f"button[value={button}]").click()
+    screen.wait_for_url(f"{shop}?pay={outcome}")
+    assert caller.query(order["out_trade_no"]).json()["trade_state"] == state
+    assert complaints == []
+
+
+def test_a_pasted_code_is_scanned_from_the_home_screen(caller: Caller, screen: Page) -> None:
+    order = caller.order()
+    code_url = caller.create(order, product="native").json()["code_url"]
+    screen.goto(f"{caller.sandbox.base_url}/phone/")
+    screen.locator("input[name=code_url]").fill(code_url)
+    screen.locator("form.scan button").click()
+    screen.locator("button[value=pay]").click()
+    screen.locator(".outcome.ok").wait_for()
+    assert caller.query(order["out_trade_no"]).json()["trade_state"] == "SUCCESS"
