@@ -8,6 +8,8 @@ import os
 import signal
 from typing import Any
 
+from gunicorn.glogging import Logger
+
 from config import environment as env
 from config.runtime import process
 
@@ -28,6 +30,17 @@ control_socket_disable = True
 accesslog = "-" if env.flag("ACCESS_LOG", default=False) else None
 access_log_format = "%(m)s %(U)s %(s)s %(L)ss"  # the path without its query, and no header
 loglevel = "info"
+
+
+class QuietProbes(Logger):  # type: ignore[misc]  # gunicorn ships no types
+    """Load balancers ask every second whether we live; nobody wants to read that."""
+
+    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> None:
+        if environ.get("PATH_INFO") not in {"/healthz", "/readyz"}:
+            super().access(resp, req, environ, request_time)
+
+
+logger_class = QuietProbes
 forwarded_allow_ips = env.text("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
 proc_name = "fenpay-web"
 

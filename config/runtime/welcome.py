@@ -17,6 +17,7 @@ def text(*, seeded: Sequence[str], local_dir: Path, ports: Ports) -> str:
     client = shlex.join(
         [_shown(Path(sys.executable)), "-m", "openplatform.client", "--config", _shown(said["client_config"])]
     )
+    demo = f"http://{HOST}:{ports.demo}"
     lines = [
         "",
         "fenpay is ready. Ctrl-C stops everything; the next start finds its data again.",
@@ -24,12 +25,15 @@ def text(*, seeded: Sequence[str], local_dir: Path, ports: Ports) -> str:
         f"  cashier (scan or open)  {said['pay_code_url']}",
         f"  operator console        {said['console_url']}",
         f"                          login {login['username']}  password {login['password']}",
-        f"  demo merchant           http://{HOST}:{ports.demo}/",
+        f"  demo merchant           {demo}/",
         f"  WeChat Pay stand-in     http://{HOST}:{ports.sandbox}/",
         "",
         "  A signed order for 40.3 yuan, in another terminal:",
         "",
-        f"    {client} create-order --amount 40.3 --subject 'A coffee'",
+        f"    {client} create-order --amount 40.3 --subject 'A coffee' \\",
+        f"      --openid o-demo-payer --notify-url {demo}/notify --return-url {demo}/return",
+        "",
+        "  Open its cashier_url to pay it. With --curl it prints the same call as a signed curl command.",
         "",
         "  manage.py in the same world:",
         "",
