@@ -122,7 +122,7 @@ def test_a_genuine_notification_is_taken_logged_and_listed(fenpay: Fenpay) -> No
     told = (
         f"notification verified: order.succeeded order_no=7300000000000000001 amount=40.30 event_id={event['event_id']}"
     )
-    wait_until(lambda: told in fenpay.log())
+    wait_until(lambda: f"notification verified: {told}" in fenpay.log())
     listed = [row for row in fenpay.get("/received").json() if row["event_id"] == event["event_id"]]
     assert [(row["type"], row["data"], row["times"]) for row in listed] == [("order.succeeded", event["data"], 1)]
 
