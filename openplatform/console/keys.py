@@ -36,6 +36,25 @@ else:
     _AppKeyModelForm = forms.ModelForm
 
 
+# What an operator reads; the merchant's own integrator gets the English text of the error.
+_REFUSALS = {
+    "KEY_IS_PRIVATE": _(
+        "This is a PRIVATE key. Whoever has seen it can sign as the merchant: have it revoked now, and register only"
+        " the public key of a new pair."
+    ),
+    "KEY_NOT_A_PUBLIC_KEY": _("This is not a public key in PEM form (-----BEGIN PUBLIC KEY-----)."),
+    "KEY_ALGORITHM_UNKNOWN": _("Only RSA keys are accepted."),
+    "KEY_LENGTH": _("An RSA key must have 2048 to 4096 bits."),
+    "KEY_EXPONENT": _("An RSA key must have the public exponent 65537."),
+    "KEY_ALREADY_REGISTERED": _("This public key was registered before; a key belongs to one app for ever."),
+    "KEY_TOO_MANY": _("The app has as many live keys as an app may have; revoke one first."),
+}
+
+
+def _refusal(error: KeyRefused) -> forms.ValidationError:
+    return forms.ValidationError(_REFUSALS.get(error.code, str(error)), code=error.code)
+
+
 class AppKeyForm(_AppKeyModelForm):
     """Registers on validation, so that a refusal is an error of the field and not of the page."""
 
@@ -48,7 +67,7 @@ class AppKeyForm(_AppKeyModelForm):
         try:
             return read_public_key(self.cleaned_data["public_key_pem"]).pem
         except KeyRefused as error:
-            raise forms.ValidationError(str(error), code=error.code) from error
+            raise _refusal(error) from error
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -58,7 +77,7 @@ class AppKeyForm(_AppKeyModelForm):
                     app=data["app"], public_key_pem=data["public_key_pem"], now=timezone.now()
                 )
             except KeyRefused as error:
-                self.add_error("public_key_pem", forms.ValidationError(str(error), code=error.code))
+                self.add_error("public_key_pem", _refusal(error))
         return data
 
     def validate_unique(self) -> None:
