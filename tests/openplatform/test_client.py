@@ -183,8 +183,8 @@ def test_a_notification_that_is_forged_changed_old_or_anothers_is_refused():
 def test_the_command_verifies_a_notification_from_files(tmp_path):
     (tmp_path / "key.pem").write_text(harness.private_pem(OURS))
     (tmp_path / "client.json").write_text(json.dumps({
-        "base_url": "http://127.0.0.1:1", "app_id": APP_ID, "serial_no": "MERCHANT_KEY_1", "private_key_path": "key.pem",
-        "platform_keys": {SERIAL: harness.public_pem(PLATFORM)},
+        "base_url": "http://127.0.0.1:1", "app_id": APP_ID, "serial_no": "MERCHANT_KEY_1",
+        "private_key_path": "key.pem", "platform_keys": {SERIAL: harness.public_pem(PLATFORM)},
     }))  # fmt: skip
     headers, body = a_notification()
     (tmp_path / "headers").write_text("\n".join(f"{name.lower()}: {value}" for name, value in headers.items()))
