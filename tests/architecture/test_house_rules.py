@@ -72,7 +72,7 @@ def test_only_named_modules_talk_http():
 
 
 def _talks_http(node: ast.AST) -> bool:
-    """A module that only talks, or the parts of `requests` that do; to prepare a request in order to read it is fine."""
+    """Modules that only talk, and the parts of `requests` that do; to prepare a request and read it is fine."""
     if isinstance(node, ast.Import):
         return any(alias.name.split(".")[0] in CLIENTS or alias.name == "urllib.request" for alias in node.names)
     if isinstance(node, ast.ImportFrom):

@@ -51,7 +51,7 @@ def test_a_request_line_or_a_header_without_measure_is_refused(server: tuple[Pro
 
 def test_no_control_socket_is_opened(server: tuple[Program, int], tmp_path: Path):
     server[0].read_until("Booting worker", within_s=10)
-    assert ask(server[1], "GET / HTTP/1.1") == (200, "/")
+    time.sleep(2)  # it would be opened about a second after the start
     assert list(tmp_path.rglob("*")) == []
 
 
