@@ -119,9 +119,7 @@ def fenpay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fenpay]:
 def test_a_genuine_notification_is_taken_logged_and_listed(fenpay: Fenpay) -> None:
     event = fenpay.event()
     assert fenpay.notify(event) == 204
-    told = (
-        f"notification verified: order.succeeded order_no=7300000000000000001 amount=40.30 event_id={event['event_id']}"
-    )
+    told = f"order.succeeded order_no=7300000000000000001 amount=40.30 event_id={event['event_id']}"
     wait_until(lambda: f"notification verified: {told}" in fenpay.log())
     listed = [row for row in fenpay.get("/received").json() if row["event_id"] == event["event_id"]]
     assert [(row["type"], row["data"], row["times"]) for row in listed] == [("order.succeeded", event["data"], 1)]
