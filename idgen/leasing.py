@@ -70,7 +70,7 @@ class Leasing:
         self._wake = threading.Event()
         self._keeper: threading.Thread | None = None
         self._refusal: IdgenUnavailable = LeaseLost("no lease yet")
-        self._is_complaining = False
+        self._is_complaining = self._is_skewed = False
         self._asked_s = self._spare_retry_s = float("-inf")
 
     # --- for the generator, under its lock -------------------------------------------------------------------------
@@ -175,7 +175,8 @@ class Leasing:
     def _note_skew(self, grant: Grant) -> int:
         skew_ms = grant.store_ms - int(self._wall() * 1000)
         self.counters.clock_skew_ms = skew_ms
-        if abs(skew_ms) > SKEW_WARN_MS:
+        if (abs(skew_ms) > SKEW_WARN_MS) != self._is_skewed:
+            self._is_skewed = not self._is_skewed
             log.warning("the lease store's clock is %d ms ahead of the wall clock", skew_ms)
         return skew_ms
 

@@ -14,6 +14,9 @@ import psycopg2
 import pytest
 from django.db import connections
 
+from tests.idgen import etcd_cluster
+from tests.idgen.etcd_cluster import Cluster
+
 HERE = Path(__file__).parent
 ROOT = Path(__file__).resolve().parents[2]
 MIGRATIONS = [
@@ -106,6 +109,24 @@ def child() -> Iterator[Callable[..., Child]]:
         each.process.wait()
         each.process.stdin.close()
         each.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory, require):
+    require(etcd_cluster.BINARY, "etcd is not installed (Debian: etcd-server)")
+    made = Cluster(tmp_path_factory.mktemp("etcd"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def own_cluster(tmp_path, require):
+    require(etcd_cluster.BINARY, "etcd is not installed (Debian: etcd-server)")
+    made = Cluster(tmp_path)
+    made.start()
+    yield made
+    made.stop()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -94,6 +94,12 @@ def test_an_id_is_a_string_in_json():
     assert body.validated_data == {"order_no": 123456789}
 
 
+def test_the_openapi_schema_says_string():
+    from drf_spectacular.drainage import get_override
+
+    assert get_override(SnowflakeSerializerField(), "field")["type"] == "string"
+
+
 @pytest.mark.parametrize("value", [123, 1.0, True, None, "", "abc", [], {}, _LiteralNumber("123"), "9" * 19])
 def test_anything_but_a_string_of_digits_is_refused(value):
     assert not _Body(data={"order_no": value}).is_valid()

@@ -106,17 +106,18 @@ def test_a_killed_database_is_outlived_until_the_deadline_and_rejoined_after_it(
     time.sleep(SHORT["ttl_s"] + 1.0)
     own_postgres.launch()
     back_s = time.monotonic()
-    time.sleep(1.5)
+    time.sleep(2)
     values += stream.end()
     issued = [(at_s, value) for at_s, value in values if isinstance(value, int)]
     refused = [(at_s, value) for at_s, value in values if not isinstance(value, int)]
     allowed_s = SHORT["ttl_s"] - SHORT["margin_s"]
     renew_s = SHORT["ttl_s"] / 3
     stopped_s = min(at_s for at_s, _ in refused)
-    assert allowed_s - renew_s - 0.1 <= stopped_s - killed_s <= allowed_s + 0.1
+    last_s = max(at_s for at_s, _ in issued if at_s < stopped_s)
+    assert allowed_s - renew_s - 0.4 <= last_s - killed_s <= allowed_s + 0.2
     assert {name for _, name in refused} <= {"LeaseLost", "NoWorker"}
     again_s = min(at_s for at_s, _ in issued if at_s > stopped_s)
-    assert again_s - back_s < 1.0
+    assert again_s - back_s < 1.5
     made = [value for _, value in issued]
     assert len(set(made)) == len(made)
 
