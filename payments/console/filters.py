@@ -142,8 +142,8 @@ class YuanFilter(RangeFilter):
 
     input_attributes = {"inputmode": "decimal", "autocomplete": "off"}
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.title = gettext_lazy("amount (yuan)")  # the column's own name says fen
 
     def read(self, text: str, *, is_last: bool) -> int:  # noqa: ARG002

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -78,6 +79,8 @@ class OrderAdmin(ReadOnlyAdmin):
 
     def find(self, request: HttpRequest) -> HttpResponse:
         """From any number to the order that it belongs to: its page if there is one, else the list of what fits."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         told = search.Told.read(request.GET.get("number", ""))
         orders = search.orders_about(told) if told.text else []
         if not orders and told.number is not None and (order_no := search.order_of_number(told.number)) is not None:

@@ -1,0 +1,143 @@
+"""The few things that can be done here: issue and deactivate a pay code, switch a channel account."""
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+
+from payments.models import ChannelAccount, PayCode
+from tests import factories
+from tests.payments.console.conftest import page_url, shown
+
+pytestmark = pytest.mark.django_db
+
+ADD = "/console/payments/paycode/add/"
+
+
+def switch_url(account):
+    return reverse("admin:payments_channelaccount_switch", args=[account.pk])
+
+
+def deactivate_url(pay_code):
+    return reverse("admin:payments_paycode_deactivate", args=[pay_code.pk])
+
+
+def log():
+    return [(entry.user.username, entry.object_id, entry.get_change_message()) for entry in LogEntry.objects.all()]
+
+
+def test_an_operator_issues_a_pay_code_and_sees_it_to_be_printed(operator):
+    app = factories.an_app()
+    response = operator.post(ADD, {"app": app.pk, "label": "Counter 3", "notify_url": ""}, follow=True)
+    pay_code = PayCode.objects.get()
+    assert (pay_code.app, pay_code.label, pay_code.is_active) == (app, "Counter 3", True)
+    assert len(pay_code.token) == 22
+    assert pay_code.token in shown(response)
+    page = shown(operator.get(page_url(pay_code)))
+    assert "data:image/svg+xml" in page
+    assert f"/pay/{pay_code.token}" in page
+    assert log() == [("operator", pay_code.pk, "Added.")]
+
+
+def test_the_token_of_a_pay_code_is_ours_to_choose(operator):
+    form = {"app": factories.an_app().pk, "label": "Counter", "token": "guessable", "is_active": ""}
+    operator.post(ADD, form)
+    assert PayCode.objects.get().token != "guessable"
+
+
+@pytest.mark.parametrize("url", ["http://merchant.example/x", "https://127.0.0.1/x", "https://user@merchant.example/"])
+def test_a_pay_code_with_an_address_that_we_would_not_call_is_refused(operator, url):
+    response = operator.post(ADD, {"app": factories.an_app().pk, "label": "Counter", "notify_url": url})
+    assert "This address is not accepted" in shown(response)
+    assert not PayCode.objects.exists()
+
+
+def test_a_pay_code_of_a_disabled_app_is_not_issued(operator):
+    app = factories.an_app()
+    app.disable()
+    shown(operator.post(ADD, {"app": app.pk, "label": "Counter"}))
+    assert not PayCode.objects.exists()
+
+
+def test_an_operator_deactivates_a_pay_code_once_it_is_confirmed(operator):
+    pay_code = factories.a_pay_code()
+    assert "There is no way back" in shown(operator.get(deactivate_url(pay_code)))
+    assert factories.again(pay_code).is_active
+    operator.post(deactivate_url(pay_code), {"answer": "off"})
+    assert not factories.again(pay_code).is_active
+    assert log() == [("operator", pay_code.pk, "“Fen Coffee” is deactivated.")]
+
+
+def test_an_auditor_issues_and_deactivates_nothing(auditor):
+    pay_code = factories.a_pay_code()
+    assert auditor.get(ADD).status_code == 403
+    assert auditor.post(ADD, {"app": pay_code.app_id, "label": "x"}).status_code == 403
+    assert auditor.get(deactivate_url(pay_code)).status_code == 403
+    assert auditor.post(deactivate_url(pay_code), {"answer": "off"}).status_code == 403
+    assert factories.again(pay_code).is_active
+    assert PayCode.objects.count() == 1
+    assert deactivate_url(pay_code) not in shown(auditor.get(page_url(pay_code)))
+
+
+def an_account():
+    return factories.an_app().merchant.channelaccount_set.get()
+
+
+def test_a_superuser_switches_an_account_off_and_on_again(root):
+    account = an_account()
+    assert "New orders of this merchant on this channel are refused" in shown(root.get(switch_url(account)))
+    root.post(switch_url(account), {"answer": "off"})
+    assert not factories.again(account).is_active
+    root.post(switch_url(account), {"answer": "on"})
+    assert factories.again(account).is_active
+    assert [message for _user, _number, message in log()] == [
+        "“wechatpay” is switched on.", "“wechatpay” is switched off.",
+    ]  # fmt: skip
+
+
+def test_looking_at_the_question_changes_nothing(root):
+    account = an_account()
+    root.get(switch_url(account))
+    assert factories.again(account).is_active
+    assert log() == []
+
+
+def test_an_answer_to_a_question_that_is_no_longer_asked_changes_nothing(root):
+    account = an_account()
+    page = root.post(switch_url(account), {"answer": "on"}, follow=True)
+    assert "It was changed meanwhile; nothing was done." in shown(page)
+    root.post(switch_url(account), {"answer": "off"})
+    root.post(switch_url(account), {"answer": "off"})
+    assert not factories.again(account).is_active
+    assert len(log()) == 1
+
+
+def test_a_second_active_account_is_refused_by_name_and_changes_nothing(root):
+    account = an_account()
+    root.post(switch_url(account), {"answer": "off"})
+    factories.an_account(account.merchant)
+    page = root.post(switch_url(account), {"answer": "on"}, follow=True)
+    assert "The merchant has another active account at this channel" in shown(page)
+    assert ChannelAccount.objects.filter(is_active=True).count() == 1
+    assert not factories.again(account).is_active
+
+
+@pytest.mark.parametrize("role", ["auditor", "operator"])
+def test_nobody_else_switches_an_account(as_role, role):
+    account, client = an_account(), as_role(role)
+    assert client.get(switch_url(account)).status_code == 403
+    assert client.post(switch_url(account), {"answer": "off"}).status_code == 403
+    assert factories.again(account).is_active
+    assert switch_url(account) not in shown(client.get(page_url(account)))
+
+
+def test_a_post_from_another_site_is_refused(root):
+    account = an_account()
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = root.cookies
+    assert strict.post(switch_url(account), {"answer": "off"}).status_code == 403
+    assert factories.again(account).is_active
+
+
+def test_an_account_that_is_not_there_has_no_question(root):
+    assert root.get(reverse("admin:payments_channelaccount_switch", args=["1"])).status_code == 404
