@@ -3,12 +3,14 @@
 import { amountProblem, typed } from "./amount.js";
 
 const ANSWER_WITHIN_MS = 20_000;
+const SHORT_LENGTH_MAX = 7; // what fits into the field at its largest
 // Nothing to say while somebody is still typing.
 const NOT_YET = new Set(["", "0", "0.", "0.0"]);
 const NEEDS_NEW_PAGE = new Set(["PAYER_UNKNOWN", "CSRF_FAILED", "INVALID_REQUEST", "NOT_FOUND"]);
 
 const config = JSON.parse(document.getElementById("config").textContent);
 const form = document.getElementById("form");
+const field = document.getElementById("field");
 const amount = document.getElementById("amount");
 const payButton = document.getElementById("pay");
 const problem = document.getElementById("problem");
@@ -44,6 +46,7 @@ function say(text) {
 }
 
 function sayWhileTyping() {
+  field.classList.toggle("long", amount.value.length > SHORT_LENGTH_MAX);
   const isOpen = NOT_YET.has(amount.value) || amount.value.endsWith(".");
   const reason = isOpen ? "" : amountProblem(amount.value, config.max_fen);
   say(reason && config.amount_words[reason]);

@@ -76,13 +76,13 @@ def test_nothing_signed_is_in_the_page(reader):
     assert "wx-prepay-1" not in page
 
 
-@pytest.mark.parametrize("look", SERVER_LOOKS)
-def test_nothing_of_the_payer_or_of_the_merchants_secrets_is_shown(reader, look):
-    order = states.order_in(look, **({} if look == "scan" else {"payer_id": "o-secret-payer"}))
-    for path in ("", "/state"):
-        said = reader.get(f"/cashier/{order.cashier_token}{path}").content.decode()
-        for secret in ("o-secret-payer", "s" * 32, "k" * 32, "PRIVATE KEY", order.content_digest):
-            assert secret not in said
+def test_nothing_of_the_payer_or_of_the_merchants_secrets_is_shown(reader):
+    for look in SERVER_LOOKS:
+        order = states.order_in(look, **({} if look == "scan" else {"payer_id": "o-secret-payer"}))
+        for path in ("", "/state"):
+            said = reader.get(f"/cashier/{order.cashier_token}{path}").content.decode()
+            for secret in ("o-secret-payer", "s" * 32, "k" * 32, "PRIVATE KEY", order.content_digest):
+                assert secret not in said, look
 
 
 @pytest.mark.parametrize("path", ["", "/state", "/qr.svg"])

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from django.conf import settings as django_settings
 
 from payments.cashier import wording
 from payments.models import Order, Payment
@@ -150,6 +151,24 @@ def test_without_the_csrf_token_nothing_happens_and_the_refusal_is_a_problem(pay
     assert response["Content-Type"] == "application/problem+json"
     assert response["Cache-Control"] == "no-store"
     assert not Order.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("https://testserver", 201), ("https://evil.example", 403), ("null", 403)]
+)
+def test_over_https_only_our_own_page_can_order(payers_browser, pay_code, config, origin, status):
+    response = payers_browser.post(
+        f"/pay/{pay_code.token}/orders", data=json.dumps({"amount": "40.3", "attempt": config["attempt"]}),
+        content_type="application/json", secure=True, headers={"X-CSRFToken": config["csrf_token"], "Origin": origin},
+    )  # fmt: skip
+    assert response.status_code == status
+    assert Order.objects.exists() == (status == 201)
+
+
+def test_behind_a_proxy_that_ends_tls_the_public_origin_is_ours(payers_browser, pay_code, config):
+    assert django_settings.CSRF_TRUSTED_ORIGINS == [django_settings.PUBLIC_BASE_URL]
+    fields = {"amount": "40.3", "attempt": config["attempt"]}
+    assert send(payers_browser, pay_code, config, fields, Origin=django_settings.PUBLIC_BASE_URL).status_code == 201
 
 
 def test_a_browser_that_has_not_said_who_it_is_cannot_order(payers_browser, pay_code, account, config):
