@@ -19,7 +19,8 @@ SECRET_KEY = env.text("SECRET_KEY") or secrets.token_urlsafe(48)  # checks.py co
 SECRET_KEY_IS_SET = bool(env.text("SECRET_KEY"))
 ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
-CSRF_TRUSTED_ORIGINS = env.listed("CSRF_TRUSTED_ORIGINS")
+# Behind a proxy that ends TLS we see plain HTTP, while the browser names the public origin.
+CSRF_TRUSTED_ORIGINS = env.listed("CSRF_TRUSTED_ORIGINS", PUBLIC_BASE_URL)
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
