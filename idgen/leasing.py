@@ -83,9 +83,12 @@ class Leasing:
         held = self.main
         if held is None:
             return self._first()
-        if self._monotonic() >= held.grant.deadline_s:
-            raise LeaseLost("the lease ran out and could not be renewed")
-        return held
+        if self.is_usable(held):
+            return held
+        if self._in_background and not self._is_kept():
+            self.main = None  # nobody renews it any more: begin anew rather than refuse for ever
+            return self._first()
+        raise LeaseLost("the lease ran out and could not be renewed")
 
     def is_usable(self, held: Held) -> bool:
         return self._monotonic() < held.grant.deadline_s
@@ -133,12 +136,15 @@ class Leasing:
 
     def _first(self) -> Held:
         self._asked_s = self._monotonic()
-        if self._keeper is not None and self._keeper.is_alive():
+        if self._is_kept():
             raise type(self._refusal)(*self._refusal.args)
         try:
             return self._acquire_main()
         finally:
             self._start_keeper()
+
+    def _is_kept(self) -> bool:
+        return self._keeper is not None and self._keeper.is_alive()
 
     def _acquire_main(self) -> Held:
         with self._io:

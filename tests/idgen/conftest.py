@@ -4,9 +4,11 @@ import importlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def line(self) -> Any:
@@ -105,7 +108,8 @@ def child() -> Iterator[Callable[..., Child]]:
 
     yield start
     for each in children:
-        each.process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(each.process.pid, signal.SIGKILL)  # with whatever it forked
         each.process.wait()
         each.process.stdin.close()
         each.process.stdout.close()

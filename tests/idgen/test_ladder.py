@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from idgen import ClockRollback, ClockSkew, LeaseLost, NoWorker, WindowExhausted, parse
-from idgen.layout import IDS_PER_MS, time_ms
+from idgen import ClockRollback, ClockSkew, EpochExhausted, Generator, LeaseLost, NoWorker, WindowExhausted, parse
+from idgen.layout import IDS_PER_MS, TIME_MAX_MS, time_ms
 from idgen.timeline import BORROW_MAX_MS
 from tests.idgen.fakes import START_MS, Clock, MemoryLeases, Renewing, make_generator, rate
 
@@ -300,3 +300,33 @@ def test_an_outage_of_the_store_is_one_warning_and_its_end_another(clock, leases
     assert len(warnings) == 2
     assert "not renewed, 8.0 s left" in warnings[0]
     assert warnings[1] == "worker 0 renewed again"
+
+
+def test_the_end_of_the_41_bits_is_an_error_with_a_name(clock, leases, generator):
+    clock.advance(TIME_MAX_MS - clock.true_ms)
+    assert time_ms(generator.next_id()) == TIME_MAX_MS
+    clock.advance(1)
+    with pytest.raises(EpochExhausted):
+        generator.next_id()
+
+
+def test_a_clock_before_the_epoch_makes_no_negative_id(clock, leases, generator):
+    use_every_lane(generator)
+    clock.frozen_wall_ms = 0.0
+    with pytest.raises(ClockRollback):
+        generator.next_id()
+
+
+def test_a_renewal_thread_that_died_is_replaced_when_its_lease_has_run_out(clock, leases):
+    generator = Generator(
+        open_store=lambda: leases.view(clock), clock=clock.wall, monotonic=clock.monotonic, sleep=clock.sleep
+    )
+    generator.next_id()
+    keeper = generator._leasing._keeper
+    generator._leasing._keeper = None  # it ends when it sees that it is not the one any more
+    generator._leasing._wake.set()
+    keeper.join(5)
+    clock.advance(12_000)
+    generator.next_id()
+    assert generator._leasing._keeper.is_alive()
+    generator.close()
