@@ -48,7 +48,9 @@ class Command(BaseCommand):
             supervisor = Supervisor(env=variables, cwd=env.BASE_DIR, out=sys.stdout, keep_open=[held])
             return supervisor.run(
                 development.stages(local_dir=local_dir, ports=ports, seeded=seeded),
-                announce=lambda: self.stdout.write(welcome.text(seeded=seeded, local_dir=local_dir, ports=ports)),
+                announce=lambda: print(
+                    welcome.text(seeded=seeded, local_dir=local_dir, ports=ports), file=sys.stdout, flush=True
+                ),
             )
         finally:
             os.close(held)
