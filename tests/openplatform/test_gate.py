@@ -193,6 +193,19 @@ def test_another_method_is_refused_with_the_ones_that_are_known(caller, method):
         assert answer.json()["code"] == "METHOD_NOT_ALLOWED"
 
 
+def test_the_cheap_checks_come_before_anything_is_looked_up_or_read(caller, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        for answer, status in (
+            (caller.send("PUT", ECHO, authorization=""), 405),
+            (caller.get(ECHO, authorization="", raw_uri="//x"), 400),
+            (caller.post(ECHO, {}, authorization="", CONTENT_LENGTH="70000"), 413),
+            (caller.post(ECHO, {}, authorization="", content_type="text/plain"), 415),
+            (caller.post(ECHO, {}, authorization=""), 401),
+            (caller.post(ECHO, {}, signing={"timestamp": "1000000000"}), 401),
+        ):
+            assert answer.status_code == status
+
+
 @pytest.mark.parametrize(
     "raw",
     ["http://evil.example/openapi/v1/echo", "/openapi/v1/ech%6f", "/openapi/v1//echo", "/openapi/v1/echo?",
