@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's own name
 from django.db import DatabaseError, connections
 
 from idgen import layout
+from idgen.conf import setting
 from idgen.leases.base import StoreDown
 from idgen.leases.etcd_prevote import PreVote, survey
 from idgen.public import PublicKeysError, PublicNumbers
@@ -20,25 +20,24 @@ _MEMBERS_MIN = 3
 @register
 def check_store(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
     """The store has a name that we know, and etcd has endpoints."""
-    if settings.IDGEN_LEASE_STORE not in NAMES:
-        yield Error(
-            f"IDGEN_LEASE_STORE is {settings.IDGEN_LEASE_STORE!r}.", hint=f"One of {', '.join(NAMES)}.", id="idgen.E001"
-        )
-    if settings.IDGEN_LEASE_STORE != "etcd":
+    store, endpoints = setting("IDGEN_LEASE_STORE"), setting("IDGEN_ETCD_ENDPOINTS")
+    if store not in NAMES:
+        yield Error(f"IDGEN_LEASE_STORE is {store!r}.", hint=f"One of {', '.join(NAMES)}.", id="idgen.E001")
+    if store != "etcd":
         return
-    if not settings.IDGEN_ETCD_ENDPOINTS:
+    if not endpoints:
         yield Error("IDGEN_LEASE_STORE is etcd and IDGEN_ETCD_ENDPOINTS is empty.", id="idgen.E002")
-    for endpoint in settings.IDGEN_ETCD_ENDPOINTS:
+    for endpoint in endpoints:
         if urlsplit(endpoint).scheme not in {"http", "https"} or not urlsplit(endpoint).hostname:
             yield Error(f"{endpoint} in IDGEN_ETCD_ENDPOINTS is not a URL.", id="idgen.E003")
 
 
 @register
 def check_public_keys(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
-    if not settings.IDGEN_PUBLIC_KEYS:
+    if not setting("IDGEN_PUBLIC_KEYS"):
         return
     try:
-        PublicNumbers.parse(settings.IDGEN_PUBLIC_KEYS)
+        PublicNumbers.parse(setting("IDGEN_PUBLIC_KEYS"))
     except PublicKeysError as error:
         yield Error(f"IDGEN_PUBLIC_KEYS: {error}.", hint="ID:base64,ID:base64; the first one writes.", id="idgen.E004")
 
@@ -50,7 +49,7 @@ def check_lease_table(
     **_: Any,
 ) -> Iterable[CheckMessage]:
     """The table has a row per worker id and was made for this very layout of ids."""
-    if "default" not in (databases or []) or settings.IDGEN_LEASE_STORE != "postgresql":
+    if "default" not in (databases or []) or setting("IDGEN_LEASE_STORE") != "postgresql":
         return
     try:
         with connections["default"].cursor() as cursor:
@@ -76,8 +75,8 @@ def check_lease_table(
 @register(deploy=True)
 def check_etcd(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
     """How the cluster runs. It is asked over the network, so only with --deploy."""
-    endpoints = settings.IDGEN_ETCD_ENDPOINTS
-    if settings.IDGEN_LEASE_STORE != "etcd" or not endpoints:
+    endpoints = setting("IDGEN_ETCD_ENDPOINTS")
+    if setting("IDGEN_LEASE_STORE") != "etcd" or not endpoints:
         return
     if len(endpoints) < _MEMBERS_MIN or len(endpoints) % 2 == 0:
         yield Warning(

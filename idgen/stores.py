@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from idgen.conf import setting
 from idgen.errors import NoWorker
 from idgen.leases.base import LeaseStore
 
@@ -20,12 +21,11 @@ def store_from_settings() -> LeaseStore:
         StoreDown: etcd is chosen and no endpoint is given.
     """
     try:
-        from django.conf import settings  # noqa: PLC0415 - the core works without Django
-        from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+        from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415 - the core works without Django
     except ImportError as error:
         raise NoWorker("without Django, make a Generator with a lease store of its own") from error
     try:
-        name = getattr(settings, "IDGEN_LEASE_STORE", "postgresql")
+        name = setting("IDGEN_LEASE_STORE")
     except ImproperlyConfigured as error:
         raise NoWorker("Django has no settings yet: set DJANGO_SETTINGS_MODULE") from error
     if name not in NAMES:
@@ -46,13 +46,11 @@ def postgresql_store(alias: str = "default") -> "PostgresLeases":
 
 def etcd_store() -> "EtcdLeases":
     """Leases in the etcd cluster that IDGEN_ETCD_ENDPOINTS names."""
-    from django.conf import settings  # noqa: PLC0415
-
     from idgen.leases.etcd import EtcdLeases  # noqa: PLC0415
     from idgen.leases.etcd_gateway import Tls  # noqa: PLC0415
 
     return EtcdLeases(
-        endpoints=settings.IDGEN_ETCD_ENDPOINTS,
-        prefix=settings.IDGEN_ETCD_PREFIX,
-        tls=Tls(ca=settings.IDGEN_ETCD_CA, certificate=settings.IDGEN_ETCD_CERT, key=settings.IDGEN_ETCD_KEY),
+        endpoints=setting("IDGEN_ETCD_ENDPOINTS"),
+        prefix=setting("IDGEN_ETCD_PREFIX"),
+        tls=Tls(ca=setting("IDGEN_ETCD_CA"), certificate=setting("IDGEN_ETCD_CERT"), key=setting("IDGEN_ETCD_KEY")),
     )

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ import psycopg2
 import pytest
 from django.db import connections
 
+from config.runtime.postgres import Postgres
 from tests.idgen import etcd_cluster
 from tests.idgen.etcd_cluster import Cluster
 
@@ -113,6 +115,17 @@ def child() -> Iterator[Callable[..., Child]]:
         each.process.wait()
         each.process.stdin.close()
         each.process.stdout.close()
+
+
+@pytest.fixture
+def own_postgres():
+    """A server of its own, not in pytest's directory: that one is closed to the server's user."""
+    with tempfile.TemporaryDirectory(prefix="fenpay-idgen-") as directory:
+        Path(directory).chmod(0o711)
+        server = Postgres(Path(directory), fast=False)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,13 @@
 """A real process whose wall clock is moved from outside by libfaketime; the database keeps the true time."""
 
 import time
-from pathlib import Path
 
 import pytest
 
 from idgen.layout import parse, time_ms
 from tests.idgen.conftest import execute
+from tests.idgen.readings import FAKETIME
 
-LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 TIMING = {"ttl_s": 10.0}
 
 
@@ -24,7 +23,7 @@ class Shaken:
             timing=TIMING,
             background=False,  # libfaketime breaks timed waits of threads; the test renews
             env={
-                "LD_PRELOAD": str(LIBRARY),
+                "LD_PRELOAD": str(FAKETIME),
                 "FAKETIME_TIMESTAMP_FILE": str(self._file),
                 "FAKETIME_NO_CACHE": "1",
                 "DONT_FAKE_MONOTONIC": "1",
@@ -46,7 +45,7 @@ class Shaken:
 
 @pytest.fixture(autouse=True)
 def library(require):
-    require(LIBRARY, "libfaketime is not installed (Debian: faketime)")
+    require(FAKETIME, "libfaketime is not installed (Debian: faketime)")
 
 
 @pytest.fixture

@@ -6,30 +6,23 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
 import psycopg2
-import pytest
 import requests
 from celery import Celery
 
-from config.runtime.postgres import Postgres
 from config.runtime.valkey import Valkey
-from idgen.layout import parse
 from idgen.leases.base import Timing
 from idgen.leases.postgresql import PostgresLeases
 from tests.idgen.conftest import ROOT, make_table
+from tests.idgen.readings import numbers, workers_of
 
 SHORT = {"ttl_s": 1.5, "margin_s": 0.4, "spare_window_s": 0.3}
 LONG = {"ttl_s": 30.0}
-
-
-def workers_of(ids):
-    return {parse(number).worker_id for number in ids}
 
 
 def test_two_forked_children_share_no_id_with_their_parent_or_each_other(lease_table, child):
@@ -54,13 +47,10 @@ def stopped_and_woken(child, parameters, form):
     woken_s = time.monotonic()
     os.kill(sleeper.process.pid, signal.SIGCONT)
     time.sleep(0.6)
-    taken = [value for _, value in successor.end()]
+    # The sleeper ends first: once its successor is gone it may lease the id again, and rightly so.
     after = [value for at_s, value in sleeper.end() if at_s >= woken_s]
+    taken = [value for _, value in successor.end()]
     return before, after, taken
-
-
-def numbers(values):
-    return [value for value in values if isinstance(value, int)]
 
 
 def test_a_stopped_process_that_checks_nothing_repeats_its_successors_ids(lease_table, child):
@@ -85,17 +75,6 @@ def test_a_stopped_process_with_a_blinded_deadline_makes_ids_and_no_duplicate(le
 
 
 # --- the server dies -------------------------------------------------------------------------------------------------
-@pytest.fixture
-def own_postgres():
-    """A server of its own, not in pytest's directory: that one is closed to the server's user."""
-    with tempfile.TemporaryDirectory(prefix="fenpay-idgen-") as directory:
-        Path(directory).chmod(0o711)
-        server = Postgres(Path(directory), fast=False)
-        server.start()
-        yield server
-        server.stop()
-
-
 def test_a_killed_database_is_outlived_until_the_deadline_and_rejoined_after_it(own_postgres, child):
     parameters = make_table({"host": str(own_postgres.sockets), "user": "postgres", "dbname": "fenpay"}, workers=4)
     stream = child("stream", parameters=parameters, timing=SHORT)

@@ -3,6 +3,7 @@
 SOAK_IDS changes the number. Ids are kept as runs, so that all of them can be compared.
 """
 
+import json
 import os
 import random
 import signal
@@ -14,10 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.idgen.conftest import make_table
-from tests.idgen.test_faketime import LIBRARY
-from tests.idgen.test_processes import own_postgres
+from tests.idgen.readings import FAKETIME
 
-__all__ = ["own_postgres"]
 pytestmark = pytest.mark.soak
 IDS = int(os.environ.get("SOAK_IDS", "100000000"))
 TIMING = {"ttl_s": 2.0, "margin_s": 0.5, "spare_window_s": 0.5}
@@ -35,7 +34,7 @@ class Worker:
         self.offset.write_text("+0s")
         self.is_shaken = is_shaken
         shaken = {
-            "LD_PRELOAD": str(LIBRARY),
+            "LD_PRELOAD": str(FAKETIME),
             "FAKETIME_TIMESTAMP_FILE": str(self.offset),
             "FAKETIME_NO_CACHE": "1",
             "DONT_FAKE_MONOTONIC": "1",
@@ -62,8 +61,6 @@ class Book:
         self._lock = threading.Lock()
 
     def read(self, child) -> None:
-        import json
-
         for text in child.process.stdout:
             try:
                 found = json.loads(text)
@@ -107,7 +104,7 @@ def trouble(shaker, workers, postgres):
 
 
 def test_a_hundred_million_ids_and_no_duplicate(own_postgres, child, tmp_path, require):
-    require(LIBRARY, "libfaketime is not installed (Debian: faketime)")
+    require(FAKETIME, "libfaketime is not installed (Debian: faketime)")
     parameters = make_table({"host": str(own_postgres.sockets), "user": "postgres", "dbname": "fenpay"}, workers=32)
     shaker, book, troubles = random.Random(3), Book(), Counter()
     numbers = iter(range(10_000))
