@@ -79,7 +79,14 @@ def test_a_string_that_has_no_chinese_would_be_noticed(tmp_path):
 
 
 def entries(catalogue: Catalog) -> dict[tuple[str | None, tuple[str, ...]], tuple[str, ...]]:
-    return {(entry.context, parts(entry.id)): parts(entry.string) for entry in catalogue if entry.id}
+    """By context and message; a compiled catalogue gives contexts as bytes."""
+    return {
+        (entry.context.decode() if isinstance(entry.context, bytes) else entry.context, parts(entry.id)): parts(
+            entry.string
+        )
+        for entry in catalogue
+        if entry.id
+    }
 
 
 def parts(text: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:

@@ -32,7 +32,13 @@ def story():
 
 @pytest.mark.parametrize(
     ("fen", "text"),
-    [(1, "0.01"), (100, "1.00"), (4030, "40.30"), (999_999_999, "9999999.99"), (8_053_063_69, "8053063.69")],
+    [
+        (1, "0.01"),
+        (100, "1.00"),
+        (4030, "40.30"),
+        (999_999_999, "9999999.99"),
+        (9_007_199_254_740_993, "90071992547409.93"),
+    ],
 )
 def test_money_is_shown_in_yuan_with_two_decimals(auditor, fen, text):
     order = factories.a_submitting_order(amount_fen=fen)
