@@ -27,6 +27,10 @@ PLANTS = {
         ("sandbox/planted.py", "import idgen"),
     ],
     "Nothing of ours imports the sandbox": [("openplatform/planted.py", "import sandbox.crypto")],
+    "The client package stands alone: a merchant can take it away": [
+        ("openplatform/client/planted.py", "import openplatform.signature"),
+        ("openplatform/client/planted.py", "import django"),
+    ],
     "Inside payments: doors > operations | queries > channels | models > states | money > errors": [
         ("payments/operations/planted.py", "import payments.api.views"),
         ("payments/models/planted.py", "import payments.operations.orders"),
