@@ -46,7 +46,7 @@ lock:
 		--quiet pyproject.toml --extra dev --output-file requirements-dev.lock
 
 bench: $(VENV)/dev.stamp
-	@exec $(BIN)/python -m bench
+	@exec $(BIN)/python tests/benchmarks/idgen/bench.py
 
 soak: $(VENV)/dev.stamp
 	@exec $(BIN)/python -m pytest -m soak $(PYTEST_ARGS)

@@ -22,7 +22,7 @@ def family(base: type) -> Iterator[type]:
         yield from family(child)
 
 
-@pytest.mark.parametrize("error", family(PaymentsError), ids=lambda error: error.__name__)
+@pytest.mark.parametrize("error", list(family(PaymentsError)), ids=lambda error: error.__name__)
 def test_a_domain_refusal_has_a_status_and_a_line(error):
     assert error.code in STATUS_BY_CODE
     assert error.code in DOCUMENTED
@@ -33,6 +33,6 @@ def test_a_refusal_of_the_open_platform_has_a_line(error):
     assert error.code in DOCUMENTED or error.__name__.startswith("_")
 
 
-@pytest.mark.parametrize("error", family(AmountError), ids=lambda error: error.__name__)
+@pytest.mark.parametrize("error", list(family(AmountError)), ids=lambda error: error.__name__)
 def test_a_reason_of_an_amount_has_a_line(error):
     assert error.reason in DOCUMENTED
