@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from payments.models import ChannelAccount, PayCode
 from tests import factories
+from tests.payments.console import stories
 from tests.payments.console.conftest import page_url, shown
 
 pytestmark = pytest.mark.django_db
@@ -141,3 +142,12 @@ def test_a_post_from_another_site_is_refused(root):
 
 def test_an_account_that_is_not_there_has_no_question(root):
     assert root.get(reverse("admin:payments_channelaccount_switch", args=["1"])).status_code == 404
+
+
+@pytest.mark.parametrize(("role", "status"), [("operator", "owed"), ("auditor", "held")])
+def test_an_operator_sends_a_given_up_notification_again_and_an_auditor_does_not(as_role, role, status):
+    notification = stories.the_notification(factories.a_paid_order(notify_url=stories.NOTIFY_URL))
+    notification.hold()
+    form = {"action": "replay", "_selected_action": [notification.pk]}
+    as_role(role).post(reverse("admin:openplatform_notification_changelist"), form)
+    assert factories.again(notification).status == status
