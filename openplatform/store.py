@@ -54,7 +54,8 @@ def store() -> Iterator["redis.Redis"]:
 
 @cache
 def _client(url: str) -> "redis.Redis":
-    # redis-py retries ten times by default: a dead server would cost seconds although every timeout is short.
+    # Said aloud: a client made as `Redis(...)` retries ten times, which makes seconds of every short timeout, and one
+    # made from a URL happens not to.
     return redis.Redis.from_url(
         url,
         socket_timeout=settings.REDIS_TIMEOUT_S,

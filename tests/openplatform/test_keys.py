@@ -72,11 +72,16 @@ def test_ensuring_a_key_makes_one_once():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_processes_that_start_together_agree_on_one_key():
+def test_processes_that_start_together_agree_on_one_key(pair, monkeypatch):
     found, barrier = [], threading.Barrier(4)
 
-    def start():
+    def made_together():
         barrier.wait()
+        return pair
+
+    monkeypatch.setattr(keys, "new_pair", made_together)
+
+    def start():
         found.append(keys.ensure_platform_key(now=NOW).pk)
         connection.close()
 

@@ -164,7 +164,7 @@ def test_everything_else_is_tried_again_within_the_deadline_and_by_the_schedule(
     notification = owed(app, server.url)
     started, now = time.monotonic(), timezone.now()
     deliver(notification, now=now)
-    assert time.monotonic() - started < DEADLINE_S + 0.6
+    assert time.monotonic() - started < DEADLINE_S + 2.0, "and not the 30 seconds that it would take"
     assert notification.status == NotificationStatus.OWED
     assert timedelta(seconds=15) <= notification.next_attempt_at - now <= timedelta(seconds=16.5)
     assert notification.lease_until is None
@@ -340,10 +340,13 @@ def test_a_worker_whose_lease_ran_out_does_not_overrule_the_one_after_it(app, se
     slow = Notification.claim(notification.pk, now=now)
     later = now + LEASE + timedelta(seconds=1)
     fast = Notification.claim(notification.pk, now=later)
-    for claimed, outcome in ((slow, Outcome(error="deadline")), (fast, Outcome(status_code=410))):
+    for claimed, outcome, status in (
+        (slow, Outcome(status_code=410), NotificationStatus.OWED),
+        (fast, Outcome(status_code=410), NotificationStatus.GONE),
+    ):
         record_outcome(claimed=claimed, outcome=outcome, attempted_at=now, duration_ms=1, now=later)
         notification.refresh_from_db()
-    assert notification.status == NotificationStatus.GONE
+        assert notification.status == status
     record_outcome(
         claimed=Notification(pk=notification.pk, attempts_count=3), outcome=Outcome(status_code=200), attempted_at=now,
         duration_ms=1, now=later,
