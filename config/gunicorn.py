@@ -5,6 +5,7 @@ one hands it over untouched, as RAW_URI (docs/adr/0001).
 """
 
 import os
+import re
 import signal
 from typing import Any
 
@@ -32,8 +33,17 @@ access_log_format = "%(m)s %(U)s %(s)s %(L)ss"  # the path without its query, an
 loglevel = "info"
 
 
+# A payer's link is the right to see and to pay an order.
+PAYERS_LINK = re.compile(r"(/(?:cashier|pay)/)[^/]+")
+
+
 class QuietProbes(Logger):  # type: ignore[misc]  # gunicorn ships no types
-    """Load balancers ask every second whether we live; nobody wants to read that."""
+    """Without the probes of load balancers, and without what would let a reader of logs act as a payer."""
+
+    def atoms(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> dict[str, Any]:
+        atoms: dict[str, Any] = super().atoms(resp, req, environ, request_time)
+        atoms["U"] = PAYERS_LINK.sub(r"\1…", str(atoms["U"]))
+        return atoms
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> None:
         if environ.get("PATH_INFO") not in {"/healthz", "/readyz"}:

@@ -8,6 +8,8 @@ from typing import TypeVar
 from django.db.models import F, Model, Q, QuerySet
 
 from openplatform.models import App
+from openplatform.models.app import AppStatus
+from openplatform.models.merchant import MerchantStatus
 from payments.errors import NotFound
 from payments.models import Order, PayCode, Payment, Refund
 from payments.states import OrderStatus, RefundStatus
@@ -47,7 +49,10 @@ def order_of_cashier(*, cashier_token: str) -> Order:
 
 
 def active_pay_code(*, token: str) -> PayCode:
-    return _first(PayCode.objects.filter(token=token, is_active=True).select_related("app__merchant"))
+    codes = PayCode.objects.filter(
+        token=token, is_active=True, app__status=AppStatus.ACTIVE, app__merchant__status=MerchantStatus.ACTIVE
+    )
+    return _first(codes.select_related("app__merchant"))
 
 
 def visible_payment(order: Order) -> Payment | None:

@@ -108,6 +108,10 @@ class Payment(models.Model):
     def is_open(self) -> bool:
         return PaymentStatus(self.status) in PAYMENT_OPEN
 
+    def prepay_has_run_out(self, *, now: datetime) -> bool:
+        """Whether the payer's parameters are worthless by now. Asked for earlier, the channel gives the same again."""
+        return self.prepay_expires_at is not None and now >= self.prepay_expires_at
+
     def move(self, event: OrderEvent, *, now: datetime, next_check_at: datetime | None, because: str = "") -> None:
         """Take `event` by the table of payments.states and leave its row. Raises InvalidMove."""
         before, self.status = self.status, next_payment_status(PaymentStatus(self.status), event)

@@ -69,7 +69,14 @@ def _look(payment: Payment, channel: Channel, *, clock: Clock) -> None:
         record_expiry(payment_no=payment.pk, now=clock())
         return
     answer = channel.query(payment_no=payment.pk, now=clock())
+    if _still_wanted(answer) and payment.prepay_has_run_out(now=clock()):
+        # The same number and the same content again: the channel gives fresh parameters for the same trade.
+        record_prepay(payment_no=payment.pk, answer=channel.create(_request(payment), now=clock()), now=clock())
     record_query(payment_no=payment.pk, answer=answer, now=clock())
+
+
+def _still_wanted(answer: Accepted[TradeFacts] | Rejected | Unknown) -> bool:
+    return isinstance(answer, Accepted) and answer.facts.state is TradeState.NOT_PAID
 
 
 def _close(payment: Payment, channel: Channel, *, clock: Clock) -> None:
@@ -106,6 +113,17 @@ def record_create(*, payment_no: int, answer: Accepted[Prepay] | Rejected | Unkn
                 owe_order_notification(order, event_type="order.failed", now=now)
             case Unknown():
                 _record_unknown(order, payment, answer, now=now)
+
+
+def record_prepay(*, payment_no: int, answer: Accepted[Prepay] | Rejected | Unknown, now: datetime) -> None:
+    """Write down fresh parameters for the payer's page. Any other answer changes nothing; it is tried again."""
+    if not isinstance(answer, Accepted):
+        return
+    with transaction.atomic(durable=True):
+        _order, payment = lock_payment(payment_no)
+        if payment.status == PaymentStatus.PAYING:
+            payment.remember_prepay(prepay=answer.facts.values, expires_at=now + answer.facts.valid_for)
+            payment.save(update_fields=["prepay", "prepay_expires_at"])
 
 
 def record_query(*, payment_no: int, answer: Accepted[TradeFacts] | Rejected | Unknown, now: datetime) -> None:
@@ -198,9 +216,10 @@ def _move_both(
 
 
 def _next_query(payment: Payment, order: Order, *, now: datetime) -> datetime:
-    """By the channel's schedule, but not past the expiry: then it is time to close."""
-    schedule = open_account(payment.account).query_schedule_s
-    return max(now, min(schedules.at_step(schedule, step=payment.checks_count, now=now), order.expires_at))
+    """By the channel's schedule, but not past the end of the parameters or of the order: then there is work to do."""
+    at = schedules.at_step(open_account(payment.account).query_schedule_s, step=payment.checks_count, now=now)
+    ends = [end for end in (payment.prepay_expires_at, order.expires_at) if end is not None and end > now]
+    return min([at, *ends])
 
 
 def _report_mismatch(payment: Payment, *, facts: TradeFacts, now: datetime) -> str:

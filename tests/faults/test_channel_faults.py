@@ -93,6 +93,18 @@ def test_a_channel_that_is_gone_keeps_the_order_open_and_it_is_created_when_the_
     assert shop.drive_until(order, "PAYING").status == OrderStatus.PAYING
 
 
+def test_parameters_that_run_out_before_the_order_does_are_made_afresh_under_the_same_number(shop):
+    order = shop.drive_until(shop.order(expires_at=shop.now() + timedelta(hours=6)), "PAYING")
+    first = the_payment(order).prepay
+    shop.later(125 * 60)
+    order = shop.drive(order)
+    assert order.status == OrderStatus.PAYING
+    assert the_payment(order).prepay != first
+    shop.control.pay(str(the_payment(order).pk))
+    assert shop.drive(order).status == OrderStatus.SUCCEEDED
+    assert order.payments.count() == 1
+
+
 def test_an_expired_order_is_closed_upstream_first(shop):
     order = shop.drive_until(shop.order(expires_at=shop.now() + timedelta(minutes=2)), "PAYING")
     order = shop.drive_until(order, "CLOSED")
