@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from idgen import fastpath
 from idgen.errors import ClockRollback, IdgenUnavailable, LeaseLost, WindowExhausted
-from idgen.layout import TIME_MAX_MS
+from idgen.layout import LANE_COUNT, TIME_MAX_MS
 from idgen.leases.base import LeaseStore
 from idgen.leasing import Held, Leasing
 from idgen.metrics import Counters
@@ -94,6 +94,7 @@ class Generator:
         self._size = 0
         self._owner: Held | None = None
         self._block_ms = self._blocks_in_ms = 0
+        self._was_full = False
         self._rung = Rung.NORMAL
         self._wall_ms = 0
         self._timeline = Timeline()
@@ -215,7 +216,9 @@ class Generator:
 
     def _place(self, active: Held, wall_ms: int, *, is_open: bool) -> Place:
         grant = active.grant
-        reading = Reading(wall_ms, int(self._monotonic() * 1000), grant.store_ms, grant.reserved_until_ms)
+        reading = Reading(
+            wall_ms, int(self._monotonic() * 1000), grant.store_ms, grant.reserved_until_ms, self._is_saturated()
+        )
         place = self._timeline.place(lanes=active.lanes, reading=reading, is_open=is_open)
         self._leasing.counters.clamped_total += wall_ms > grant.reserved_until_ms
         self._note(Rung.SPARE if active is self._leasing.spare else place.rung)
@@ -249,9 +252,18 @@ class Generator:
         """A random 0..255 after a quiet millisecond: `id % shards` is even for up to 256 shards. 0 under load."""
         is_new_ms = place.at_ms != self._block_ms
         is_quiet = self._blocks_in_ms <= 1 and self._size - length_hint(self._numbers) <= QUIET_IDS_MAX
+        if is_new_ms:
+            self._was_full = self._is_full()
         self._blocks_in_ms = 1 if is_new_ms else self._blocks_in_ms + 1
         self._block_ms = place.at_ms
         return os.urandom(1)[0] if is_new_ms and is_quiet else 0
+
+    def _is_full(self) -> bool:
+        """All numbers of the current millisecond are given out."""
+        return self._blocks_in_ms == LANE_COUNT and length_hint(self._numbers) == 0
+
+    def _is_saturated(self) -> bool:
+        return self._was_full or self._is_full()
 
     def _show(self, at_ms: int, wall_ms: int) -> None:
         high_ms = min(max(at_ms, wall_ms), wall_ms + BORROW_MAX_MS) + 1

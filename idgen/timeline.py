@@ -21,6 +21,8 @@ from idgen.lanes import Lanes
 
 BORROW_MAX_MS: Final = 5
 HOLD_MAX_MS: Final = 2_000
+CATCH_UP_MAX_MS: Final = 20
+"""Under full load, milliseconds that went by while the process was not scheduled are still served, so many back."""
 # After a step back of HOLD_MAX_MS the line may be ahead by what was borrowed before it and by what is borrowed in it.
 _HOLD_AHEAD_MAX_MS: Final = HOLD_MAX_MS + 2 * BORROW_MAX_MS + 1
 # Saturated, the next free millisecond is at most one beyond what may be borrowed; a small step adds as much again.
@@ -48,12 +50,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One look at the clocks and at the lease: all milliseconds, `monotonic_ms` from an arbitrary origin."""
+    """One look at the clocks and at the lease: all milliseconds, `monotonic_ms` from an arbitrary origin.
+
+    `is_saturated` says that the millisecond before the current one was used up to its last number.
+    """
 
     wall_ms: int
     monotonic_ms: int
     store_ms: int
     reserved_until_ms: int
+    is_saturated: bool = False
 
 
 class WaitABit(Exception):
@@ -91,7 +97,9 @@ class Timeline:
         wall_ms = reading.wall_ms
         if wall_ms >= self.cursor_ms:
             self._pace = None
-        at_ms, lane = self._next(lanes, from_ms=max(wall_ms, self.cursor_ms), is_open=is_open)
+        is_late = reading.is_saturated and 0 < wall_ms - self.cursor_ms <= CATCH_UP_MAX_MS
+        from_ms = self.cursor_ms if is_late else max(wall_ms, self.cursor_ms)
+        at_ms, lane = self._next(lanes, from_ms=from_ms, is_open=is_open)
         if at_ms - wall_ms > _HOLD_AHEAD_MAX_MS:
             return self._new_line(lanes, wall_ms=wall_ms)
         rung = self._rung_ahead(at_ms, lane, reading)

@@ -330,3 +330,21 @@ def test_a_renewal_thread_that_died_is_replaced_when_its_lease_has_run_out(clock
     generator.next_id()
     assert generator._leasing._keeper.is_alive()
     generator.close()
+
+
+def test_full_load_serves_the_milliseconds_that_the_scheduler_took_away(clock, generator):
+    ids = generator.next_ids(2 * IDS_PER_MS)
+    clock.advance(10)
+    for _ in range(4):
+        ids += generator.next_ids(2 * IDS_PER_MS)
+    assert is_rising(ids)
+    assert len({time_ms(number) for number in ids}) == 10
+    assert clock.sleeps == 0
+
+
+def test_after_a_burst_a_lonely_id_carries_the_wall_clocks_time_again(clock, generator):
+    generator.next_ids(2 * IDS_PER_MS)
+    clock.advance(30)
+    for _ in range(5):
+        assert time_ms(generator.next_id()) == int(clock.wall() * 1000)
+        clock.advance(3)
