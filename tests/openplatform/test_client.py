@@ -13,7 +13,7 @@ from openplatform.client import ApiError, Client, Config, NoAnswer, NotVerified,
 from openplatform.client.signing import request_headers
 from openplatform.signature import answer_message, request_message, sign_rsa
 from tests.openplatform import harness
-from tests.openplatform.merchants import merchant_server
+from tests.openplatform.merchants import answers, merchant_server
 
 PLATFORM, OTHER, OURS = harness.new_key(), harness.new_key(), harness.new_key()
 SERIAL = "PLATFORM_KEY_1"
@@ -146,8 +146,11 @@ def test_a_connection_that_breaks_is_tried_three_times_and_then_reported_as_unkn
 
 
 def test_a_redirect_is_an_answer_and_not_an_instruction():
-    with pytest.raises(ApiError):
-        talk((302, {"code": "?"}, {"absent": True}))
+    elsewhere = Platform((200, ORDER, {}))
+    with merchant_server(elsewhere) as other, merchant_server(answers(302, b"{}", f"Location: {other.url}")) as server:
+        with pytest.raises(ApiError):
+            Client(config(server.port)).get("/openapi/v1/x")
+        assert other.requests == []
 
 
 def test_a_proxys_html_is_not_an_answer():
