@@ -79,7 +79,14 @@ def test_processes_that_start_together_agree_on_one_key(pair, monkeypatch):
         barrier.wait()
         return pair
 
+    publish = PlatformKey.publish
+
+    def published_slowly(**kwargs):
+        time.sleep(0.2)  # long enough for each of the others to have looked and found nothing
+        return publish(**kwargs)
+
     monkeypatch.setattr(keys, "new_pair", made_together)
+    monkeypatch.setattr(PlatformKey, "publish", published_slowly)
 
     def start():
         found.append(keys.ensure_platform_key(now=NOW).pk)

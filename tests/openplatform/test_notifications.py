@@ -396,6 +396,13 @@ def test_two_sweeps_at_once_share_the_work(platform_key, monkeypatch):
     for number in range(40):
         owed(app, "https://a.example/n", now=now, object_no=number)
     monkeypatch.setattr(sweeping, "send_now", lambda name, **kwargs: sent.append(kwargs["notification_id"]) or True)
+    remember = Notification.remember_hints
+
+    def remembered_slowly(ids, *, now):
+        time.sleep(0.2)  # long enough for each of the others to have looked
+        remember(ids, now=now)
+
+    monkeypatch.setattr(Notification, "remember_hints", remembered_slowly)
     barrier = threading.Barrier(4)
 
     def work():
