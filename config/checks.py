@@ -37,8 +37,8 @@ def check_times(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMe
     """Each wait must fit into the one around it, or work is cut off, or given out twice."""
     celery = settings.CELERY
     soft, hard = celery["task_soft_time_limit"], celery["task_time_limit"]
-    if soft <= settings.CHANNEL_DEADLINE_S:
-        yield Error("A task's soft limit is not above CHANNEL_DEADLINE_S.", id="fenpay.E010")
+    if soft <= 3 * settings.CHANNEL_DEADLINE_S:
+        yield Error("A task's soft limit is not above three times CHANNEL_DEADLINE_S.", id="fenpay.E010")
     if hard <= soft:
         yield Error("A task's hard limit is not above its soft limit.", id="fenpay.E011")
     visibility = celery["broker_transport_options"].get("visibility_timeout")

@@ -188,7 +188,8 @@ CASHIER_SANDBOX = env.flag("CASHIER_SANDBOX", default=False)
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 HINTS_ENABLED = True
-TASK_SOFT_LIMIT_S = int(CHANNEL_DEADLINE_S) + 5
+# A step asks a channel up to three times: query, act, query.
+TASK_SOFT_LIMIT_S = int(3 * CHANNEL_DEADLINE_S) + 5
 TASK_HARD_LIMIT_S = TASK_SOFT_LIMIT_S + 5
 CELERY: dict[str, Any] = {
     "broker_url": BROKER_URL,
@@ -197,7 +198,7 @@ CELERY: dict[str, Any] = {
     "broker_transport_options": {
         # A message that nobody has acknowledged for so long is given out again. Above the hard limit of every task, or
         # a task that still runs would be given to a second worker; kombu looks every 5 s, not every 100 s.
-        "visibility_timeout": 60,
+        "visibility_timeout": 2 * TASK_HARD_LIMIT_S + 20,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         # For a worker, above the second for which it blocks on the queue. Publishers wait less (openplatform/hints.py).

@@ -207,11 +207,18 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
 
 
+class _NoRedirects(requests.Session):
+    """Even when told not to follow, requests reads and decompresses a redirect's body to know where it would go."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002 - the library's signature
+        return None
+
+
 class Session:
     """Kept-alive connections of one thread of one process."""
 
     def __init__(self) -> None:
-        self.requests = requests.Session()
+        self.requests = _NoRedirects()
         self.requests.trust_env = False
         self.requests.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.requests.headers.clear()
@@ -275,7 +282,7 @@ def send(  # noqa: PLR0913 - the one place where a request is described
     with _spending(budget):
         try:
             return _exchange(session, request, bytes_max=bytes_max)
-        except (requests.RequestException, HTTPError, OSError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise NoAnswer("deadline" if time.monotonic() >= budget.ends_at else "connection_broken") from error
 
 

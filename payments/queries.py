@@ -12,6 +12,7 @@ from openplatform.models.app import AppStatus
 from openplatform.models.merchant import MerchantStatus
 from payments.errors import NotFound
 from payments.models import Order, PayCode, Payment, Refund
+from payments.models.driven import leased
 from payments.states import OrderStatus, RefundStatus
 
 HINT_AGAIN_AFTER = timedelta(seconds=30)
@@ -94,22 +95,26 @@ def _wait(read: Callable[[], Row], *, in_states: Container[str], wait_s: float) 
     return row
 
 
-def due_payments(*, now: datetime, limit: int) -> list[Payment]:
+def due_payments(*, now: datetime, lease: timedelta, limit: int) -> list[Payment]:
     """Open payments that somebody should ask about, the longest overdue first."""
-    return list(_due(Payment.objects.all(), now=now).only("payment_no", "channel")[:limit])
+    return list(_due(Payment.objects.all(), now=now, lease=lease).only("payment_no", "channel")[:limit])
 
 
-def due_refunds(*, now: datetime, limit: int) -> list[Refund]:
+def due_refunds(*, now: datetime, lease: timedelta, limit: int) -> list[Refund]:
     """Open refunds that somebody should ask about, the longest overdue first."""
-    return list(_due(Refund.objects.select_related("payment"), now=now)[:limit])
+    return list(_due(Refund.objects.select_related("payment"), now=now, lease=lease)[:limit])
 
 
-def _due(rows: QuerySet[AnyRow], *, now: datetime) -> QuerySet[AnyRow]:
+def _due(rows: QuerySet[AnyRow], *, now: datetime, lease: timedelta) -> QuerySet[AnyRow]:
     return rows.filter(
         Q(next_check_at__lte=now),
-        Q(lease_until__isnull=True) | Q(lease_until__lte=now),
+        Q(lease_until__isnull=True) | ~leased(now=now, lease=lease),
         # A worker was woken for it a moment ago: give the queue time, but not for ever, for it may have lost the task.
-        Q(hinted_at__isnull=True) | Q(hinted_at__lte=now - HINT_AGAIN_AFTER) | Q(hinted_at__lt=F("next_check_at")),
+        # A hint from the future was written by a wrong clock.
+        Q(hinted_at__isnull=True)
+        | Q(hinted_at__lte=now - HINT_AGAIN_AFTER)
+        | Q(hinted_at__gt=now)
+        | Q(hinted_at__lt=F("next_check_at")),
     ).order_by("next_check_at")
 
 

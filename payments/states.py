@@ -61,6 +61,7 @@ class RefundEvent(StrEnum):
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     ABNORMAL = "ABNORMAL"
+    SUCCEEDED_LATE = "SUCCEEDED_LATE"  # done after we had called it failed
 
 
 _O, _OE = OrderStatus, OrderEvent
@@ -112,6 +113,7 @@ REFUND_MOVES: dict[tuple[RefundStatus, RefundEvent], RefundStatus] = {
     # FAILED only when the channel says that the money is still with the merchant; never by time.
     **{(status, _RE.FAILED): _R.FAILED for status in _OPEN_REFUND},
     **{(status, _RE.ABNORMAL): _R.ABNORMAL for status in _OPEN_REFUND[:-1]},
+    (_R.FAILED, _RE.SUCCEEDED_LATE): _R.SUCCEEDED,
 }
 
 ORDER_OPEN = frozenset(_OPEN_ORDER)
@@ -119,7 +121,7 @@ ORDER_PAID = frozenset({_O.SUCCEEDED, _O.SUCCEEDED_LATE})
 ORDER_UNPAID = frozenset({_O.CLOSED, _O.FAILED})
 PAYMENT_OPEN = frozenset(_OPEN_PAYMENT)
 PAYMENT_UNPAID = frozenset({_P.CLOSED, _P.FAILED})
-REFUND_OPEN = frozenset(_OPEN_REFUND[:-1])  # ABNORMAL waits for a person, not for the channel
+REFUND_OPEN = frozenset(_OPEN_REFUND)  # ABNORMAL waits for a person, who may act at the channel: it is asked about too
 REFUND_UNDONE = frozenset({_R.FAILED})
 
 

@@ -84,7 +84,7 @@ def a_paying_order(*, now: datetime = NOW, **changes: object) -> Order:
     order = a_submitting_order(now=now, **changes)
     prepay = {"prepay_id": "wx-prepay-1"} if order.method == "jsapi" else {"code_url": "weixin://wxpay/bizpayurl?pr=1"}
     payments.record_create(
-        payment_no=the_payment(order).pk, now=now,
+        claimed=the_payment(order), now=now,
         answer=Accepted(facts=Prepay(values=prepay, valid_for=timedelta(hours=2))),
     )  # fmt: skip
     return again(order)
@@ -92,7 +92,7 @@ def a_paying_order(*, now: datetime = NOW, **changes: object) -> Order:
 
 def a_paid_order(*, now: datetime = NOW, **changes: object) -> Order:
     order = a_paying_order(now=now, **changes)
-    payments.record_query(payment_no=the_payment(order).pk, answer=Accepted(facts=paid(order)), now=now)
+    payments.record_query(claimed=the_payment(order), answer=Accepted(facts=paid(order)), now=now)
     return again(order)
 
 
@@ -100,7 +100,7 @@ def a_closed_order(*, now: datetime = NOW, **changes: object) -> Order:
     order = a_paying_order(now=now, **changes)
     orders.close_order(app=order.app, order_no=order.pk, now=now)
     facts = TradeFacts(state=TradeState.CLOSED, payment_no=the_payment(order).pk)
-    payments.record_query(payment_no=facts.payment_no, answer=Accepted(facts=facts), now=now)
+    payments.record_query(claimed=the_payment(order), answer=Accepted(facts=facts), now=now)
     return again(order)
 
 

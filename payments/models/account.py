@@ -69,7 +69,11 @@ class ChannelAccount(models.Model):
         return account
 
     def replace_settings(self, *, settings: dict[str, Any], secrets: dict[str, str]) -> None:
-        """New keys or hosts for the same account."""
+        """New keys or hosts for the same account. Raises ValueError for another account's numbers: open payments would
+        be asked about where nobody knows them.
+        """
+        if any(settings.get(name) != self.settings.get(name) for name in ("mchid", "appid", "app_id")):
+            raise ValueError("another mchid or appid is another account: register it, and deactivate this one")
         self.settings = settings
         self.secrets_sealed = seal(json.dumps(secrets).encode(), aad=self._aad())
         self.save(update_fields=["settings", "secrets_sealed"])

@@ -52,6 +52,8 @@ class Case(models.Model):
         FOREIGN_CALLBACK = "FOREIGN_CALLBACK", _("callback for an unknown payment")
         PAID_LATE = "PAID_LATE", _("paid after close")
         REFUND_ABNORMAL = "REFUND_ABNORMAL", _("refund could not reach the payer")
+        REFUND_LATE = "REFUND_LATE", _("refund executed after it was called failed")
+        REFUND_CONTRADICTED = "REFUND_CONTRADICTED", _("the channel contradicts a refund that is over here")
 
     class Status(models.TextChoices):
         OPEN = "open", _("open")

@@ -158,6 +158,15 @@ class Order(models.Model):
         """End a reservation: the money went back to the payer (`done`), or certainly did not."""
         self._change_refunds(reserved=-amount_fen, refunded=amount_fen if done else 0)
 
+    def count_late_refund(self, *, amount_fen: int) -> bool:
+        """Count a refund that was called failed and was executed all the same. False when there is no room left for it:
+        the merchant has refunded the money again in between, and a person must see that.
+        """
+        if amount_fen > self.refundable_fen:
+            return False
+        self._change_refunds(reserved=0, refunded=amount_fen)
+        return True
+
     def _change_refunds(self, *, reserved: int, refunded: int = 0) -> None:
         self.refund_reserved_fen += reserved
         self.refunded_fen += refunded

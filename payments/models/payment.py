@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
-from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from idgen.fields import SnowflakeField
 from openplatform.tracing import current_traceparent, trace_id_of
 from payments.models.account import ChannelAccount
 from payments.models.base import status_check, status_field
+from payments.models.driven import Driven
 from payments.models.event import StateEvent
 from payments.models.order import Order
 from payments.states import PAYMENT_OPEN, OrderEvent, PaymentStatus, next_payment_status
@@ -18,8 +18,10 @@ from payments.states import PAYMENT_OPEN, OrderEvent, PaymentStatus, next_paymen
 IN_OPEN = sorted(status.value for status in PAYMENT_OPEN)  # a set has no order, and a migration must
 
 
-class Payment(models.Model):
+class Payment(Driven):
     """One try. `next_check_at` is what the sweep looks for; an open payment without it cannot exist."""
+
+    open_statuses = IN_OPEN
 
     payment_no = SnowflakeField(_("payment no."), primary_key=True)
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="payments", verbose_name=_("order"))
@@ -33,13 +35,6 @@ class Payment(models.Model):
     # What the payer's page needs: {"prepay_id": …} or {"code_url": …}, and until when the channel honours it.
     prepay = models.JSONField(_("prepay"), default=dict)
     prepay_expires_at = models.DateTimeField(null=True)
-    sent_at = models.DateTimeField(_("first sent at"), null=True)
-    asked_count = models.PositiveIntegerField(_("times asked"), default=0)
-    checks_count = models.PositiveIntegerField(_("checks since the last move"), default=0)
-    next_check_at = models.DateTimeField(_("next check at"), null=True)
-    lease_until = models.DateTimeField(null=True)
-    hinted_at = models.DateTimeField(null=True)  # when a sweep last woke a worker for this row
-    last_answer = models.CharField(_("last answer"), max_length=120, blank=True)
     traceparent = models.CharField(max_length=55, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"))
     paid_at = models.DateTimeField(_("paid at"), null=True)
@@ -82,27 +77,10 @@ class Payment(models.Model):
 
     @classmethod
     def claim(cls, payment_no: int, *, now: datetime, lease: timedelta) -> "Payment | None":
-        """Take the right to ask the channel, or None when it is not due, not open, or somebody else is at it.
-
-        The lease is a statement of its own: if the process dies, the sweep takes over when it has run out.
-        """
-        claimed = (
-            cls.objects.filter(pk=payment_no, status__in=IN_OPEN, next_check_at__lte=now)
-            .filter(models.Q(lease_until__isnull=True) | models.Q(lease_until__lte=now))
-            .update(
-                lease_until=now + lease,
-                asked_count=models.F("asked_count") + 1,
-                sent_at=Coalesce("sent_at", models.Value(now)),
-            )
-        )
-        if not claimed:
+        """The payment with the right to ask its channel about it, or None: see `Driven.claim_row`."""
+        if not cls.claim_row(payment_no, now=now, lease=lease):
             return None
         return cls.objects.select_related("account", "order").get(pk=payment_no)
-
-    @property
-    def was_sent_before(self) -> bool:
-        """Whether an earlier worker may have reached the channel: its answer, if any, was lost."""
-        return self.asked_count > 1
 
     @property
     def is_open(self) -> bool:
@@ -115,35 +93,17 @@ class Payment(models.Model):
     def move(self, event: OrderEvent, *, now: datetime, next_check_at: datetime | None, because: str = "") -> None:
         """Take `event` by the table of payments.states and leave its row. Raises InvalidMove."""
         before, self.status = self.status, next_payment_status(PaymentStatus(self.status), event)
-        self.checks_count = 0
-        self.next_check_at = next_check_at if self.is_open else None
+        self.plan(next_check_at=next_check_at if self.is_open else None)
         self.save()
         StateEvent.objects.create(
             subject=StateEvent.Subject.PAYMENT, order_id=self.order_id, payment=self, event=event, from_status=before,
             to_status=self.status, because=because[:200], trace_id=trace_id_of(current_traceparent()), created_at=now,
         )  # fmt: skip
 
-    def check_again(self, *, at: datetime, answer: str) -> None:
-        """No move: ask once more at `at`."""
-        self.checks_count += 1
-        self.next_check_at = at
-        self.last_answer = answer[:120]
-        self.save(update_fields=["checks_count", "next_check_at", "last_answer"])
-
-    def hurry(self, *, now: datetime) -> None:
-        """Let the next worker or sweep ask at once; a lease that is running is respected."""
-        self.next_check_at = now
-        self.save(update_fields=["next_check_at"])
-
-    @classmethod
-    def remember_hints(cls, numbers: list[int], *, now: datetime) -> None:
-        """A sweep has woken workers for these rows."""
-        cls.objects.filter(pk__in=numbers).update(hinted_at=now)
-
-    def release(self) -> None:
-        """The worker that held the lease is done."""
-        self.lease_until = None
-        self.save(update_fields=["lease_until"])
+    def is_number_taken(self, channel_trade_no: str) -> bool:
+        """Whether the channel's number belongs to another payment of the account: then one of the two is not right."""
+        others = Payment.objects.filter(account_id=self.account_id, channel_trade_no=channel_trade_no)
+        return others.exclude(pk=self.pk).exists()
 
     def remember_prepay(self, *, prepay: dict[str, Any], expires_at: datetime) -> None:
         """What the payer's page needs; saved by the move that follows."""

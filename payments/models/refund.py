@@ -10,6 +10,7 @@ from idgen.fields import SnowflakeField
 from openplatform.models import App
 from openplatform.tracing import current_traceparent, trace_id_of
 from payments.models.base import status_check, status_field
+from payments.models.driven import Driven
 from payments.models.event import StateEvent
 from payments.models.order import Order
 from payments.models.payment import Payment
@@ -29,8 +30,10 @@ class RefundWish:
     digest: str
 
 
-class Refund(models.Model):
+class Refund(Driven):
     """`refund_no` is what the channel knows it by: every retry carries the same number and the same amount."""
+
+    open_statuses = IN_OPEN
 
     refund_no = SnowflakeField(_("refund no."), primary_key=True)
     app = models.ForeignKey(App, on_delete=models.PROTECT, verbose_name=_("app"))
@@ -45,12 +48,6 @@ class Refund(models.Model):
     version = models.PositiveIntegerField(_("version"), default=0)
     channel_refund_no = models.CharField(_("channel's number"), max_length=64, null=True)
     failure_code = models.CharField(_("failure"), max_length=64, blank=True)
-    asked_count = models.PositiveIntegerField(_("times asked"), default=0)
-    checks_count = models.PositiveIntegerField(_("checks since the last move"), default=0)
-    next_check_at = models.DateTimeField(_("next check at"), null=True)
-    lease_until = models.DateTimeField(null=True)
-    hinted_at = models.DateTimeField(null=True)  # when a sweep last woke a worker for this row
-    last_answer = models.CharField(_("last answer"), max_length=120, blank=True)
     traceparent = models.CharField(max_length=55, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"))
     succeeded_at = models.DateTimeField(_("succeeded at"), null=True)
@@ -97,23 +94,14 @@ class Refund(models.Model):
 
     @classmethod
     def claim(cls, refund_no: int, *, now: datetime, lease: timedelta) -> "Refund | None":
-        """Take the right to ask the channel, or None when it is not due, not open, or somebody else is at it."""
-        claimed = (
-            cls.objects.filter(pk=refund_no, status__in=IN_OPEN, next_check_at__lte=now)
-            .filter(models.Q(lease_until__isnull=True) | models.Q(lease_until__lte=now))
-            .update(lease_until=now + lease, asked_count=models.F("asked_count") + 1)
-        )
-        if not claimed:
+        """The refund with the right to ask its channel about it, or None: see `Driven.claim_row`."""
+        if not cls.claim_row(refund_no, now=now, lease=lease):
             return None
         return cls.objects.select_related("payment__account", "order").get(pk=refund_no)
 
     @property
     def trace_id(self) -> str:
         return trace_id_of(self.traceparent)
-
-    @property
-    def was_sent_before(self) -> bool:
-        return self.asked_count > 1
 
     @property
     def is_open(self) -> bool:
@@ -124,29 +112,11 @@ class Refund(models.Model):
         before, self.status = self.status, next_refund_status(RefundStatus(self.status), event)
         if self.status == RefundStatus.SUCCEEDED:
             self.succeeded_at = now
-        self.checks_count = 0
         self.version += 1
-        self.next_check_at = next_check_at if self.is_open else None
+        self.plan(next_check_at=next_check_at if self.is_open else None)
         self.save()
         StateEvent.objects.create(
             subject=StateEvent.Subject.REFUND, order_id=self.order_id, payment_id=self.payment_id, refund=self,
             event=event, from_status=before, to_status=self.status, because=because[:200],
             trace_id=trace_id_of(current_traceparent()), created_at=now,
         )  # fmt: skip
-
-    def check_again(self, *, at: datetime, answer: str) -> None:
-        """No move: ask once more at `at`."""
-        self.checks_count += 1
-        self.next_check_at = at
-        self.last_answer = answer[:120]
-        self.save(update_fields=["checks_count", "next_check_at", "last_answer"])
-
-    @classmethod
-    def remember_hints(cls, numbers: list[int], *, now: datetime) -> None:
-        """A sweep has woken workers for these rows."""
-        cls.objects.filter(pk__in=numbers).update(hinted_at=now)
-
-    def release(self) -> None:
-        """The worker that held the lease is done."""
-        self.lease_until = None
-        self.save(update_fields=["lease_until"])

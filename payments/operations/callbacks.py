@@ -83,7 +83,7 @@ def _write(
     now: datetime,
 ) -> None:  # fmt: skip
     Callback.objects.create(
-        account=account, channel_callback_id=told.callback_id[:64], event_type=told.event_type[:32],
+        account=account, channel_callback_id=told.callback_id, event_type=told.event_type[:32],
         kind=Callback.Kind.REFUND if refund else Callback.Kind.PAYMENT, order_id=payment.order_id, payment=payment,
         refund=refund, effect=effect, body=body.decode("utf-8", "replace"), received_at=now,
         trace_id=trace_id_of(current_traceparent()),

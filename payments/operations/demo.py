@@ -76,6 +76,9 @@ def _app_key(app: App, *, file: Path, now: datetime) -> AppKey:
 def _channel_account(merchant: Merchant, *, identity: dict[str, Any], now: datetime) -> ChannelAccount:
     settings, secrets = wechatpay_account_values(identity)
     account = ChannelAccount.objects.filter(merchant=merchant, channel="wechatpay", is_active=True).first()
+    if account is not None and account.settings["mchid"] != settings["mchid"]:
+        account.deactivate()  # the sandbox's own data was removed, and it is somebody else now
+        account = None
     if account is None:
         return ChannelAccount.register(
             merchant=merchant, channel="wechatpay", name="WeChat Pay sandbox", settings=settings, secrets=secrets,

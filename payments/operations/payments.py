@@ -4,6 +4,7 @@
 the money may be, and asking again with the same number is always safe.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -20,6 +21,7 @@ from payments.operations.orders import begin_closing
 from payments.states import ORDER_OPEN, ORDER_UNPAID, OrderEvent, OrderStatus, PaymentStatus
 
 Clock = Callable[[], datetime]
+logger = logging.getLogger(__name__)
 
 
 def drive_payment(*, payment_no: int, clock: Clock) -> bool:
@@ -32,47 +34,55 @@ def drive_payment(*, payment_no: int, clock: Clock) -> bool:
     if payment is None:
         return False
     with span("payments.drive", traceparent=payment.traceparent, attributes={"fenpay.payment_no": str(payment_no)}):
-        channel = open_account(payment.account)
-        match PaymentStatus(payment.status):
-            case PaymentStatus.SUBMITTING | PaymentStatus.UNKNOWN:
-                _submit(payment, channel, clock=clock)
-            case PaymentStatus.PAYING:
-                _look(payment, channel, clock=clock)
-            case PaymentStatus.CLOSING:
-                _close(payment, channel, clock=clock)
-            case _:
-                raise AssertionError("claim returns open payments only")
+        try:
+            _step(payment, clock=clock)
+        except Exception as error:
+            # A defect, a lost database, the soft limit: the row must not come back every lease as if nothing had been.
+            logger.exception("payment %s could not be driven", payment_no)
+            record_query(claimed=payment, answer=Unknown(reason=type(error).__name__), now=clock())
     return True
+
+
+def _step(payment: Payment, *, clock: Clock) -> None:
+    channel = open_account(payment.account)
+    match PaymentStatus(payment.status):
+        case PaymentStatus.PAYING:
+            _look(payment, channel, clock=clock)
+        case PaymentStatus.CLOSING:
+            _close(payment, channel, clock=clock)
+        case _:
+            _submit(payment, channel, clock=clock)
 
 
 def _submit(payment: Payment, channel: Channel, *, clock: Clock) -> None:
     """Get the payment accepted. What may have been sent before is asked about first: it may even be paid."""
-    is_known_upstream = False
     if payment.was_sent_before:
         answer = channel.query(payment_no=payment.pk, now=clock())
         if not isinstance(answer, Accepted) or answer.facts.state in {TradeState.PAID, TradeState.CLOSED}:
-            record_query(payment_no=payment.pk, answer=answer, now=clock())
+            record_query(claimed=payment, answer=answer, now=clock())
             return
-        is_known_upstream = answer.facts.state is TradeState.NOT_PAID
     if clock() >= payment.order.expires_at:
-        record_expiry(payment_no=payment.pk, now=clock())
+        record_expiry(claimed=payment, now=clock())
         return
     created = channel.create(_request(payment), now=clock())
     fault_point("payment.created_upstream")
-    if isinstance(created, Rejected) and is_known_upstream:
-        created = Unknown(reason=created.code)  # an earlier request was executed: this refusal does not undo it
-    record_create(payment_no=payment.pk, answer=created, now=clock())
+    is_unknown_there = False
+    if isinstance(created, Rejected):
+        # A refusal is not signed, and does not undo an earlier request that was executed.
+        known = channel.query(payment_no=payment.pk, now=clock())
+        is_unknown_there = isinstance(known, Accepted) and known.facts.state is TradeState.NOT_FOUND
+    record_create(claimed=payment, answer=created, is_unknown_there=is_unknown_there, now=clock())
 
 
 def _look(payment: Payment, channel: Channel, *, clock: Clock) -> None:
     if clock() >= payment.order.expires_at:
-        record_expiry(payment_no=payment.pk, now=clock())
+        record_expiry(claimed=payment, now=clock())
         return
     answer = channel.query(payment_no=payment.pk, now=clock())
     if _still_wanted(answer) and payment.prepay_has_run_out(now=clock()):
         # The same number and the same content again: the channel gives fresh parameters for the same trade.
         record_prepay(payment_no=payment.pk, answer=channel.create(_request(payment), now=clock()), now=clock())
-    record_query(payment_no=payment.pk, answer=answer, now=clock())
+    record_query(claimed=payment, answer=answer, now=clock())
 
 
 def _still_wanted(answer: Accepted[TradeFacts] | Rejected | Unknown) -> bool:
@@ -80,13 +90,13 @@ def _still_wanted(answer: Accepted[TradeFacts] | Rejected | Unknown) -> bool:
 
 
 def _close(payment: Payment, channel: Channel, *, clock: Clock) -> None:
-    """Query → close upstream → confirm by query. Only a query that says CLOSED, or knows nothing, closes here."""
-    before = channel.query(payment_no=payment.pk, now=clock())
-    if isinstance(before, Accepted) and before.facts.state is TradeState.NOT_PAID:
+    """Query → close upstream → confirm by query. What is not known there yet is closed too: it may still arrive."""
+    answer = channel.query(payment_no=payment.pk, now=clock())
+    if isinstance(answer, Accepted) and answer.facts.state in {TradeState.NOT_PAID, TradeState.NOT_FOUND}:
         channel.close(payment_no=payment.pk, now=clock())  # whatever it answers, the query decides
         fault_point("payment.closed_upstream")
-        before = channel.query(payment_no=payment.pk, now=clock())
-    record_query(payment_no=payment.pk, answer=before, now=clock())
+        answer = channel.query(payment_no=payment.pk, now=clock())
+    record_query(claimed=payment, answer=answer, now=clock())
 
 
 def _request(payment: Payment) -> PayRequest:
@@ -96,23 +106,39 @@ def _request(payment: Payment) -> PayRequest:
     )  # fmt: skip
 
 
-def record_create(*, payment_no: int, answer: Accepted[Prepay] | Rejected | Unknown, now: datetime) -> None:
-    """Write down what the channel said to a create. A callback may have been faster: then this adds nothing."""
+def record_create(
+    *, claimed: Payment, answer: Accepted[Prepay] | Rejected | Unknown, is_unknown_there: bool = False, now: datetime
+) -> None:
+    """Write down what the channel said to a create. A callback may have been faster: then this adds nothing.
+
+    `is_unknown_there`: asked again after a refusal, the channel does not know the number either.
+    """
     with transaction.atomic(durable=True):
-        order, payment = lock_payment(payment_no)
-        payment.release()
+        order, payment = lock_payment(claimed.pk)
+        is_ours = payment.release(claimed)
         if payment.status not in {PaymentStatus.SUBMITTING, PaymentStatus.UNKNOWN}:
             return
-        match answer:
-            case Accepted(facts=prepay):
-                payment.remember_prepay(prepay=prepay.values, expires_at=now + prepay.valid_for)
-                _move_both(order, payment, OrderEvent.ACCEPTED, now=now, at=_next_query(payment, order, now=now))
-            case Rejected(code=code, message=message):
-                order.failure_code = code[:64]
-                _move_both(order, payment, OrderEvent.REJECTED, now=now, because=f"{code} {message}".strip())
-                owe_order_notification(order, event_type="order.failed", now=now)
-            case Unknown():
-                _record_unknown(order, payment, answer, now=now)
+        if isinstance(answer, Accepted):
+            prepay = answer.facts
+            payment.remember_prepay(prepay=prepay.values, expires_at=now + prepay.valid_for)
+            _move_both(order, payment, OrderEvent.ACCEPTED, now=now, at=_next_query(payment, order, now=now))
+        elif is_ours:
+            _record_refusal(order, payment, answer, is_unknown_there=is_unknown_there, now=now)
+
+
+def _record_refusal(
+    order: Order, payment: Payment, answer: Rejected | Unknown, *, is_unknown_there: bool, now: datetime
+) -> None:
+    """FAILED when nothing was ever sent but this, or when the same refusal came often enough; else ask again."""
+    counts = isinstance(answer, Rejected) and is_unknown_there
+    is_enough = not payment.was_sent_before or payment.refused_count + 1 >= schedules.EVIDENCE_COUNT
+    if isinstance(answer, Rejected) and counts and is_enough:
+        order.failure_code = answer.code[:64]
+        because = f"{answer.code} {answer.message}".strip()
+        _move_both(order, payment, OrderEvent.REJECTED, now=now, because=because)
+        owe_order_notification(order, event_type="order.failed", now=now)
+        return
+    _record_unknown(order, payment, answer, refused=counts, now=now)
 
 
 def record_prepay(*, payment_no: int, answer: Accepted[Prepay] | Rejected | Unknown, now: datetime) -> None:
@@ -126,20 +152,22 @@ def record_prepay(*, payment_no: int, answer: Accepted[Prepay] | Rejected | Unkn
             payment.save(update_fields=["prepay", "prepay_expires_at"])
 
 
-def record_query(*, payment_no: int, answer: Accepted[TradeFacts] | Rejected | Unknown, now: datetime) -> None:
-    """Write down what the channel said to a query. Anything but a clear statement only means: ask again."""
+def record_query(*, claimed: Payment, answer: Accepted[TradeFacts] | Rejected | Unknown, now: datetime) -> None:
+    """Write down what the channel said to a query. Anything but a clear statement only means: ask again.
+
+    From a worker that was too slow only what cannot become untrue is believed: that the channel has the money.
+    """
     with transaction.atomic(durable=True):
-        order, payment = lock_payment(payment_no)
-        payment.release()
-        if not isinstance(answer, Accepted):
-            if payment.is_open:
-                _record_unknown(order, payment, answer, now=now)
+        order, payment = lock_payment(claimed.pk)
+        is_ours = payment.release(claimed)
+        if isinstance(answer, Accepted) and answer.facts.state is TradeState.PAID:
+            record_paid(order, payment, facts=answer.facts, now=now)
+        elif not (is_ours and payment.is_open):
             return
-        facts = answer.facts
-        if facts.state is TradeState.PAID:
-            record_paid(order, payment, facts=facts, now=now)
-        elif payment.is_open:
-            _record_unpaid(order, payment, facts=facts, now=now)
+        elif isinstance(answer, Accepted):
+            _record_unpaid(order, payment, facts=answer.facts, now=now)
+        else:
+            _record_unknown(order, payment, answer, now=now)
 
 
 def record_paid(order: Order, payment: Payment, *, facts: TradeFacts, now: datetime) -> str:
@@ -147,9 +175,10 @@ def record_paid(order: Order, payment: Payment, *, facts: TradeFacts, now: datet
 
     A wrong amount moves nothing and opens a case. Money that comes after a close is kept, and said so.
     """
-    if payment.status == PaymentStatus.SUCCEEDED:
+    is_expected = facts.amount_fen == payment.amount_fen and facts.currency == order.currency
+    if payment.status == PaymentStatus.SUCCEEDED and is_expected and facts.channel_trade_no == payment.channel_trade_no:
         return "duplicate"
-    if facts.amount_fen != payment.amount_fen or facts.currency != order.currency:
+    if payment.status == PaymentStatus.SUCCEEDED or not is_expected or payment.is_number_taken(facts.channel_trade_no):
         return _report_mismatch(payment, facts=facts, now=now)
     late = not payment.is_open
     payment.remember_paid(channel_trade_no=facts.channel_trade_no, paid_at=facts.paid_at or now)
@@ -168,12 +197,11 @@ def record_paid(order: Order, payment: Payment, *, facts: TradeFacts, now: datet
     return "paid twice"
 
 
-def record_expiry(*, payment_no: int, now: datetime) -> None:
+def record_expiry(*, claimed: Payment, now: datetime) -> None:
     """The time that the payer had is over: begin to close. The channel is asked before anything ends here."""
     with transaction.atomic(durable=True):
-        order, payment = lock_payment(payment_no)
-        payment.release()
-        if payment.is_open and payment.status != PaymentStatus.CLOSING:
+        order, payment = lock_payment(claimed.pk)
+        if payment.release(claimed) and payment.is_open and payment.status != PaymentStatus.CLOSING:
             begin_closing(order, event=OrderEvent.EXPIRED, now=now)
 
 
@@ -184,28 +212,36 @@ def lock_payment(payment_no: int) -> tuple[Order, Payment]:
 
 
 def _record_unpaid(order: Order, payment: Payment, *, facts: TradeFacts, now: datetime) -> None:
-    closing = payment.status == PaymentStatus.CLOSING
+    is_closing, is_unknown_there = payment.status == PaymentStatus.CLOSING, facts.state is TradeState.NOT_FOUND
+    # One that the channel has accepted, signed, cannot have never arrived there.
     never_arrived = (
-        closing and facts.state is TradeState.NOT_FOUND and payment.checks_count + 1 >= schedules.NOT_FOUND_CHECKS
+        is_closing
+        and is_unknown_there
+        and not payment.prepay
+        and payment.not_found_count + 1 >= schedules.EVIDENCE_COUNT
     )
     if facts.state is TradeState.CLOSED or never_arrived:
         _move_both(order, payment, OrderEvent.CLOSED, now=now, because=facts.state)
         owe_order_notification(order, event_type="order.closed", now=now)
         return
-    if closing:
+    if is_closing:
         at = schedules.at_step(schedules.CLOSING_S, step=payment.checks_count, now=now)
     else:
         at = _next_query(payment, order, now=now)
-    payment.check_again(at=at, answer=facts.state)
+    payment.check_again(at=at, answer=facts.state, not_found=is_unknown_there)
 
 
-def _record_unknown(order: Order, payment: Payment, answer: Rejected | Unknown, *, now: datetime) -> None:
+def _record_unknown(
+    order: Order, payment: Payment, answer: Rejected | Unknown, *, refused: bool = False, now: datetime
+) -> None:
     reason = answer.reason if isinstance(answer, Unknown) else answer.code
-    at = schedules.at_step(schedules.UNKNOWN_S, step=payment.checks_count, now=now)
+    schedule, step = schedules.UNKNOWN_S, payment.checks_count
+    if refused:
+        schedule, step = schedules.EVIDENCE_S, payment.refused_count
+    at = schedules.at_step(schedule, step=step, now=now)
     if payment.status == PaymentStatus.SUBMITTING:
         _move_both(order, payment, OrderEvent.LOST, now=now, at=at, because=reason)
-    else:
-        payment.check_again(at=at, answer=reason)
+    payment.check_again(at=at, answer=reason, refused=refused)
 
 
 def _move_both(
@@ -226,9 +262,12 @@ def _report_mismatch(payment: Payment, *, facts: TradeFacts, now: datetime) -> s
     """Quarantine: nothing moves, a person looks, and an open payment is asked about again later."""
     Case.report(
         kind=Case.Kind.AMOUNT_MISMATCH, key=str(payment.pk), order=payment.order, payment=payment, now=now,
-        details={"expected_fen": payment.amount_fen, "told_fen": facts.amount_fen, "currency": facts.currency},
+        details={
+            "expected_fen": payment.amount_fen, "told_fen": facts.amount_fen, "currency": facts.currency,
+            "expected_number": payment.channel_trade_no, "told_number": facts.channel_trade_no,
+        },
     )  # fmt: skip
     if payment.is_open:
         at = schedules.at_step(schedules.UNKNOWN_S, step=payment.checks_count, now=now)
-        payment.check_again(at=at, answer="amount mismatch")
-    return "amount mismatch"
+        payment.check_again(at=at, answer="mismatch")
+    return "mismatch"

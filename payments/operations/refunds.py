@@ -1,5 +1,6 @@
 """Refunds: reserved under the order's lock before the channel is asked, and never let go by time."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -21,6 +22,7 @@ from payments.states import PaymentStatus, RefundEvent, RefundStatus
 
 NUMBER_TAKEN = "refund_out_refund_no_unique"
 Clock = Callable[[], datetime]
+logger = logging.getLogger(__name__)
 
 
 class OutRefundNoReused(PaymentsError):
@@ -79,26 +81,34 @@ def drive_refund(*, refund_no: int, clock: Clock) -> bool:
     if refund is None:
         return False
     with span("refunds.drive", traceparent=refund.traceparent, attributes={"fenpay.refund_no": str(refund_no)}):
-        channel = open_account(refund.payment.account)
-        answer = _ask(refund, channel, clock=clock)
-        record_refund(refund_no=refund_no, answer=answer, now=clock())
+        answer: Accepted[RefundFacts] | Rejected | Unknown
+        try:
+            answer = _ask(refund, open_account(refund.payment.account), clock=clock)
+        except Exception as error:
+            # A defect, a lost database, the soft limit: the row must not come back every lease as if nothing had been.
+            logger.exception("refund %s could not be driven", refund_no)
+            answer = Unknown(reason=type(error).__name__)
+        record_refund(claimed=refund, answer=answer, now=clock())
     return True
 
 
 def _ask(refund: Refund, channel: Channel, *, clock: Clock) -> Accepted[RefundFacts] | Rejected | Unknown:
     if refund.was_sent_before:
         known = channel.query_refund(refund_no=refund.pk, payment_no=refund.payment_id, now=clock())
-        never_arrived = isinstance(known, Accepted) and known.facts.state is RefundState.NOT_FOUND
-        if not never_arrived or refund.status == RefundStatus.PROCESSING:
+        if not _is_unknown_there(known) or refund.status in {RefundStatus.PROCESSING, RefundStatus.ABNORMAL}:
             return known
     answer = channel.refund(_request(refund), now=clock())
     fault_point("refund.sent_upstream")
     if isinstance(answer, Rejected):
-        # A refusal is not signed. It counts when the channel, asked again, does not know the number either.
+        # A refusal is not signed, and does not undo an earlier request that was executed.
         known = channel.query_refund(refund_no=refund.pk, payment_no=refund.payment_id, now=clock())
-        if not isinstance(known, Accepted) or known.facts.state is not RefundState.NOT_FOUND:
+        if not _is_unknown_there(known):
             return known
     return answer
+
+
+def _is_unknown_there(answer: Accepted[RefundFacts] | Rejected | Unknown) -> bool:
+    return isinstance(answer, Accepted) and answer.facts.state is RefundState.NOT_FOUND
 
 
 def _request(refund: Refund) -> RefundRequest:
@@ -109,47 +119,85 @@ def _request(refund: Refund) -> RefundRequest:
     )  # fmt: skip
 
 
-def record_refund(*, refund_no: int, answer: Accepted[RefundFacts] | Rejected | Unknown, now: datetime) -> None:
-    """Write down what the channel said."""
+def record_refund(*, claimed: Refund, answer: Accepted[RefundFacts] | Rejected | Unknown, now: datetime) -> None:
+    """Write down what the channel said. From a worker that was too slow only that the money went back is believed."""
     with transaction.atomic(durable=True):
-        order, payment, refund = lock_refund(refund_no)
-        refund.release()
-        if not refund.is_open:
-            return
-        match answer:
-            case Accepted(facts=facts):
-                apply_facts(order, payment, refund, facts=facts, now=now)
-            case Rejected(code=code, message=message):
-                _fail(order, refund, RefundEvent.REJECTED, code=code, because=f"{code} {message}".strip(), now=now)
-            case Unknown(reason=reason):
-                _unknown(refund, reason=reason, now=now)
+        order, payment, refund = lock_refund(claimed.pk)
+        is_ours = refund.release(claimed)
+        if isinstance(answer, Accepted) and (is_ours or answer.facts.state is RefundState.SUCCEEDED):
+            apply_facts(order, payment, refund, facts=answer.facts, now=now)
+        elif is_ours and refund.is_open and isinstance(answer, Rejected):
+            _record_refusal(order, refund, answer, now=now)
+        elif is_ours and refund.is_open and isinstance(answer, Unknown):
+            _unknown(refund, reason=answer.reason, now=now)
+
+
+def _record_refusal(order: Order, refund: Refund, answer: Rejected, *, now: datetime) -> None:
+    """FAILED only when the channel refused, and did not know the number, often enough over some minutes.
+
+    A refund that is called failed too early is paid twice: the merchant will ask for another one.
+    """
+    if refund.refused_count + 1 >= schedules.EVIDENCE_COUNT:
+        because = f"{answer.code} {answer.message}".strip()
+        _fail(order, refund, RefundEvent.REJECTED, code=answer.code, because=because, now=now)
+    else:
+        _unknown(refund, reason=answer.code, refused=True, now=now)
 
 
 def apply_facts(order: Order, payment: Payment, refund: Refund, *, facts: RefundFacts, now: datetime) -> str:
     """Move a locked refund to what the channel says. Returns the effect, for the record."""
-    if refund.status in {RefundStatus.SUCCEEDED, RefundStatus.FAILED}:
-        return "duplicate"
     if facts.state is RefundState.NOT_FOUND:
-        _unknown(refund, reason="not known to the channel", now=now)
+        if refund.is_open:
+            _unknown(refund, reason="not known to the channel", now=now)
         return "unknown"
     if facts.amount_fen != refund.amount_fen or facts.payment_no != payment.pk:
         return _report_mismatch(refund, facts=facts, now=now)
+    if not refund.is_open:
+        return _after_the_end(order, payment, refund, facts=facts, now=now)
     refund.channel_refund_no = facts.channel_refund_no
     match facts.state:
         case RefundState.SUCCEEDED:
             refund.move(RefundEvent.SUCCEEDED, now=now, next_check_at=None)
             order.settle_refund(amount_fen=refund.amount_fen, done=True)
-            LedgerEntry.post_refund(refund=refund, payment=payment, now=now)
-            owe_refund_notification(refund, event_type="refund.succeeded", now=now)
+            _post_and_tell(payment, refund, event_type="refund.succeeded", now=now)
         case RefundState.NOT_DONE:
             _fail(order, refund, RefundEvent.FAILED, code="CLOSED", because="closed by the channel", now=now)
-        case RefundState.ABNORMAL if refund.status != RefundStatus.ABNORMAL:
-            refund.move(RefundEvent.ABNORMAL, now=now, next_check_at=None)
-            Case.report(kind=Case.Kind.REFUND_ABNORMAL, key=str(refund.pk), order=order, refund=refund, now=now)
-            owe_refund_notification(refund, event_type="refund.abnormal", now=now)
+        case RefundState.ABNORMAL:
+            _abnormal(order, refund, now=now)
         case RefundState.PROCESSING:
             _processing(refund, now=now)
     return facts.state.lower()
+
+
+def _after_the_end(order: Order, payment: Payment, refund: Refund, *, facts: RefundFacts, now: datetime) -> str:
+    """What the channel says of a refund that is over here. Money that moved is always posted, told and seen."""
+    if refund.status == RefundStatus.FAILED and facts.state is RefundState.SUCCEEDED:
+        refund.channel_refund_no = facts.channel_refund_no
+        refund.move(RefundEvent.SUCCEEDED_LATE, now=now, next_check_at=None)
+        counted = order.count_late_refund(amount_fen=refund.amount_fen)
+        Case.report(
+            kind=Case.Kind.REFUND_LATE, key=str(refund.pk), order=order, refund=refund, now=now,
+            details={"counted": counted},
+        )  # fmt: skip
+        _post_and_tell(payment, refund, event_type="refund.succeeded_late", now=now)
+        return "succeeded late"
+    is_told_again = (
+        facts.state is RefundState.SUCCEEDED
+        if refund.status == RefundStatus.SUCCEEDED
+        else facts.state in {RefundState.NOT_DONE, RefundState.PROCESSING}
+    )
+    if is_told_again:
+        return "duplicate"
+    Case.report(
+        kind=Case.Kind.REFUND_CONTRADICTED, key=str(refund.pk), order=order, refund=refund, now=now,
+        details={"ours": refund.status, "told": facts.state},
+    )  # fmt: skip
+    return "contradicted"
+
+
+def _post_and_tell(payment: Payment, refund: Refund, *, event_type: str, now: datetime) -> None:
+    LedgerEntry.post_refund(refund=refund, payment=payment, now=now)
+    owe_refund_notification(refund, event_type=event_type, now=now)
 
 
 def lock_refund(refund_no: int) -> tuple[Order, Payment, Refund]:
@@ -166,16 +214,31 @@ def _processing(refund: Refund, *, now: datetime) -> None:
     at = schedules.at_step(schedule, step=refund.checks_count, now=now)
     if refund.status in {RefundStatus.SUBMITTING, RefundStatus.UNKNOWN}:
         refund.move(RefundEvent.ACCEPTED, now=now, next_check_at=at)
-    elif refund.is_open:
+    else:
         refund.check_again(at=at, answer="PROCESSING")
 
 
-def _unknown(refund: Refund, *, reason: str, now: datetime) -> None:
-    at = schedules.at_step(schedules.UNKNOWN_S, step=refund.checks_count, now=now)
+def _abnormal(order: Order, refund: Refund, *, now: datetime) -> None:
+    """A person must act, here or at the channel. What they did is found by asking, once a day."""
+    at = schedules.at_step(schedules.ABNORMAL_S, step=0, now=now)
+    if refund.status == RefundStatus.ABNORMAL:
+        refund.check_again(at=at, answer="ABNORMAL")
+        return
+    refund.move(RefundEvent.ABNORMAL, now=now, next_check_at=at)
+    Case.report(kind=Case.Kind.REFUND_ABNORMAL, key=str(refund.pk), order=order, refund=refund, now=now)
+    owe_refund_notification(refund, event_type="refund.abnormal", now=now)
+
+
+def _unknown(refund: Refund, *, reason: str, refused: bool = False, now: datetime) -> None:
+    schedule, step = schedules.UNKNOWN_S, refund.checks_count
+    if refused:
+        schedule, step = schedules.EVIDENCE_S, refund.refused_count
+    elif refund.status == RefundStatus.ABNORMAL:
+        schedule, step = schedules.ABNORMAL_S, 0
+    at = schedules.at_step(schedule, step=step, now=now)
     if refund.status == RefundStatus.SUBMITTING:
         refund.move(RefundEvent.LOST, now=now, next_check_at=at, because=reason)
-    elif refund.is_open:
-        refund.check_again(at=at, answer=reason)
+    refund.check_again(at=at, answer=reason, refused=refused)
 
 
 def _fail(order: Order, refund: Refund, event: RefundEvent, *, code: str, because: str, now: datetime) -> None:
@@ -191,5 +254,6 @@ def _report_mismatch(refund: Refund, *, facts: RefundFacts, now: datetime) -> st
         kind=Case.Kind.AMOUNT_MISMATCH, key=f"refund:{refund.pk}", order=refund.order, refund=refund, now=now,
         details={"expected_fen": refund.amount_fen, "told_fen": facts.amount_fen},
     )  # fmt: skip
-    _unknown(refund, reason="amount mismatch", now=now)
-    return "amount mismatch"
+    if refund.is_open:
+        _unknown(refund, reason="mismatch", now=now)
+    return "mismatch"

@@ -6,17 +6,20 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 # After an answer that did not count: soon, because somebody is waiting.
-UNKNOWN_S = (2, 5, 15, 30, 60, 180, 600)
-CLOSING_S = (5, 15, 60, 300, 600)
-# A number that the channel did not know is asked for this often before the request counts as never received.
-NOT_FOUND_CHECKS = 3
+UNKNOWN_S: tuple[int, ...] = (2, 5, 15, 30, 60, 180, 600)
+CLOSING_S: tuple[int, ...] = (5, 15, 60, 300, 600)
+# A refusal, or a number that the channel does not know, may come too early or from somebody in between. It counts when
+# it came this often in a row, over some minutes: longer than any request of ours can still be on its way.
+EVIDENCE_COUNT = 3
+EVIDENCE_S: tuple[int, ...] = (30, 150)
+ABNORMAL_S: tuple[int, ...] = (86_400,)
 RESOLVE_GRACE = timedelta(minutes=15)
 _JITTER = random.SystemRandom()
 
 
 def lease() -> timedelta:
-    """How long a worker may be busy with one row: two calls at their deadline, and some to write down the answers."""
-    return timedelta(seconds=3 * settings.CHANNEL_DEADLINE_S + 5)
+    """How long a worker may be busy with one row: beyond the hard limit of its task, so that it is dead by then."""
+    return timedelta(seconds=settings.TASK_HARD_LIMIT_S + 5)
 
 
 def at_step(schedule_s: tuple[int, ...], *, step: int, now: datetime) -> datetime:

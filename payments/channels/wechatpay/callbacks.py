@@ -3,7 +3,9 @@
 Source: pay.weixin.qq.com/doc/v3/merchant/4012791861 and 4012081709.
 """
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -12,6 +14,7 @@ from payments.channels.wechatpay import signing
 from payments.channels.wechatpay.client import WechatpayClient
 from payments.channels.wechatpay.reading import UnexpectedAnswer, our_number, refund_facts, trade_facts
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 READERS: dict[str, Callable[..., TradeFacts | RefundFacts]] = {"transaction": trade_facts, "refund": refund_facts}
 
 
@@ -22,11 +25,13 @@ def read(client: WechatpayClient, *, headers: Mapping[str, str], body: bytes, no
         envelope = json.loads(body)
         resource = envelope["resource"]
         plain = json.loads(signing.open_resource(resource, api_key=client.config.secrets["apiv3_key"]))
-        callback_id, event_type = str(envelope["id"]), str(envelope["event_type"])
+        callback_id, event_type = _id(envelope["id"]), str(envelope["event_type"])
         reader = READERS[resource["original_type"]]
+        if not isinstance(plain, dict):
+            raise TypeError("the resource is no object")  # noqa: TRY301 - said once, below
     except signing.NotAuthentic as error:
         raise CallbackRefused(str(error)) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CallbackRefused("not in the expected form") from error
     try:
         facts = reader(plain, settings=client.settings)
@@ -35,3 +40,9 @@ def read(client: WechatpayClient, *, headers: Mapping[str, str], body: bytes, no
         facts = TradeFacts(state=TradeState.NOT_PAID, payment_no=our_number(plain.get("out_trade_no")))
         return Callback(callback_id=callback_id, event_type=event_type, facts=facts, mismatch=str(error))
     return Callback(callback_id=callback_id, event_type=event_type, facts=facts)
+
+
+def _id(value: object) -> str:
+    """Their id of at most 36 characters, the same on re-sends; anything else by its hash, so that it stays one."""
+    text = str(value)
+    return text if _ID.fullmatch(text) else hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

@@ -1,6 +1,7 @@
 """Speaks WeChat Pay APIv3 over HTTP: signs what it sends, believes only what is signed."""
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from payments.channels.wechatpay import signing
 from payments.channels.wechatpay.reactions import Reaction, normal_code
 
 RESPONSE_BYTES_MAX = 1_048_576
+_CODE = re.compile(r"[A-Z0-9_]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +125,17 @@ class WechatpayClient:
 def _read_error(reply: transport.Reply, *, reactions: Mapping[str, Reaction]) -> Refusal | Unknown:
     """Errors are not signed, so only a named code in a well-formed body says anything definite."""
     fields = _json_object(reply.body) or {}
-    code = normal_code(str(fields.get("code", "")))
+    said = str(fields.get("code", ""))
+    code = normal_code(said) if _CODE.fullmatch(said) else ""
     reaction = reactions.get(code, Reaction.UNKNOWN)
     if reaction is Reaction.UNKNOWN:
         return Unknown(reason=f"HTTP {reply.status} {code}".strip())
-    return Refusal(reaction=reaction, code=code, message=str(fields.get("message", ""))[:200])
+    return Refusal(reaction=reaction, code=code, message=_printable(str(fields.get("message", ""))))
+
+
+def _printable(text: str) -> str:
+    """Nobody has signed it, and it is going to be stored: no control characters, no halves of characters."""
+    return "".join(character for character in text if character.isprintable())[:200]
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

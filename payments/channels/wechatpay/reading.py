@@ -1,5 +1,6 @@
 """Reads WeChat Pay's trade and refund objects, from answers and from callbacks alike."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from payments.channels.base import RefundFacts, RefundState, TradeFacts, TradeState
 
 NUMBER_LENGTH_MAX = 19
+_TEXT = re.compile(r"[ -~]{1,64}")  # what our columns hold; their numbers and times are far shorter
 
 TRADE_STATES = {
     "SUCCESS": TradeState.PAID,
@@ -40,13 +42,13 @@ def trade_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> Tr
         raise UnexpectedAnswer("unknown trade_state")
     if state is not TradeState.PAID:
         return TradeFacts(state=state, payment_no=our_number(fields.get("out_trade_no")))
-    amount = fields.get("amount") or {}
+    amount = fields.get("amount")
     return TradeFacts(
         state=state,
         payment_no=our_number(fields.get("out_trade_no")),
         channel_trade_no=_text(fields, "transaction_id"),
         amount_fen=_fen(amount, "total"),
-        currency=str(amount.get("currency", "CNY")),
+        currency=str(amount.get("currency", "CNY"))[:3] if isinstance(amount, dict) else "",
         paid_at=_time(fields, "success_time"),
     )
 
@@ -63,7 +65,7 @@ def refund_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> R
         refund_no=our_number(fields.get("out_refund_no")),
         payment_no=our_number(fields.get("out_trade_no")),
         channel_refund_no=_text(fields, "refund_id"),
-        amount_fen=_fen(fields.get("amount") or {}, "refund"),
+        amount_fen=_fen(fields.get("amount"), "refund"),
         succeeded_at=_time(fields, "success_time") if state is RefundState.SUCCEEDED else None,
     )
 
@@ -76,14 +78,14 @@ def our_number(value: object) -> int:
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not _TEXT.fullmatch(value):
         raise UnexpectedAnswer(f"no {name}")
     return value
 
 
-def _fen(amount: Mapping[str, Any], name: str) -> int:
-    value = amount.get(name)
-    if type(value) is not int:
+def _fen(amount: object, name: str) -> int:
+    value = amount.get(name) if isinstance(amount, dict) else None
+    if type(value) is not int or not 0 <= value < 2**63:
         raise UnexpectedAnswer(f"no amount.{name}")
     return value
 

@@ -44,7 +44,7 @@ class Worker(threading.Thread):
     def run(self):
         try:
             payment = wait_until(Payment.objects.first, within_s=5, what="a payment")
-            payments.record_create(payment_no=payment.pk, answer=self.answer, now=timezone.now())
+            payments.record_create(claimed=payment, answer=self.answer, is_unknown_there=True, now=timezone.now())
         finally:
             connection.close()
 

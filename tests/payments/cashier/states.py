@@ -22,7 +22,7 @@ def accept(order: Order) -> Order:
     """The channel takes the order: it can be paid now."""
     prepay = {"prepay_id": "wx-prepay-1"} if order.method == "jsapi" else {"code_url": "weixin://wxpay/bizpayurl?pr=1"}
     answer = Accepted(facts=Prepay(values=prepay, valid_for=LIFETIME))
-    payments.record_create(payment_no=the_payment(order).pk, answer=answer, now=timezone.now())
+    payments.record_create(claimed=the_payment(order), answer=answer, now=timezone.now())
     return again(order)
 
 
@@ -30,7 +30,7 @@ def pay(order: Order) -> Order:
     """The channel says, in a verified answer, that the money is there."""
     now = timezone.now()
     facts = factories.paid(order, paid_at=now)
-    payments.record_query(payment_no=facts.payment_no, answer=Accepted(facts=facts), now=now)
+    payments.record_query(claimed=the_payment(order), answer=Accepted(facts=facts), now=now)
     return again(order)
 
 
@@ -55,13 +55,13 @@ def _stale(now: datetime, **changes: object) -> Order:
 
 def _unknown(now: datetime, **changes: object) -> Order:
     order = _preparing(now, **changes)
-    payments.record_create(payment_no=the_payment(order).pk, answer=Unknown(reason="deadline"), now=now)
+    payments.record_create(claimed=the_payment(order), answer=Unknown(reason="deadline"), now=now)
     return again(order)
 
 
 def _failed(now: datetime, **changes: object) -> Order:
     order = _preparing(now, **changes)
-    payments.record_create(payment_no=the_payment(order).pk, answer=Rejected(code="NO_AUTH"), now=now)
+    payments.record_create(claimed=the_payment(order), answer=Rejected(code="NO_AUTH"), is_unknown_there=True, now=now)
     return again(order)
 
 
@@ -77,9 +77,9 @@ def _closed(now: datetime, **changes: object) -> Order:
 def _expired(now: datetime, **changes: object) -> Order:
     before = now - LIFETIME
     order = factories.a_paying_order(now=before, **({"expires_at": now - timedelta(minutes=1)} | changes))
-    payments.record_expiry(payment_no=the_payment(order).pk, now=now)
+    payments.record_expiry(claimed=factories.the_payment(order), now=now)
     facts = factories.paid(order, state=factories.TradeState.CLOSED, channel_trade_no="", amount_fen=0, paid_at=None)
-    payments.record_query(payment_no=facts.payment_no, answer=Accepted(facts=facts), now=now)
+    payments.record_query(claimed=the_payment(order), answer=Accepted(facts=facts), now=now)
     return again(order)
 
 

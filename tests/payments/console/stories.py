@@ -39,7 +39,7 @@ def a_callback(order: Order, *, now: datetime) -> Callback:
 def a_finished_refund(order: Order, *, now: datetime) -> Refund:
     refund = factories.a_submitting_refund(order=order, now=now)
     answer = Accepted(facts=factories.refund_said(refund, RefundState.SUCCEEDED))
-    refunds.record_refund(refund_no=refund.pk, answer=answer, now=now + timedelta(seconds=5))
+    refunds.record_refund(claimed=refund, answer=answer, now=now + timedelta(seconds=5))
     return factories.again(refund)
 
 

@@ -50,7 +50,7 @@ def test_an_order_that_was_just_made_waits_for_the_channel():
 
 def test_an_order_whose_answer_was_lost_may_have_been_paid():
     order = factories.a_submitting_order()
-    payments.record_create(payment_no=factories.the_payment(order).pk, answer=Unknown(reason="deadline"), now=NOW)
+    payments.record_create(claimed=factories.the_payment(order), answer=Unknown(reason="deadline"), now=NOW)
     paid, waiting, _asked, _told = said(order)
     assert paid == ("warn", "Not known: the payer may have paid")
     assert waiting == ("warn", "A clear answer of the channel (asked 0 times)")
@@ -99,7 +99,7 @@ def test_a_closed_order_is_decided():
 def test_a_refused_order_says_by_which_code():
     order = factories.a_submitting_order()
     answer = Rejected(code="NO_AUTH", message="no")
-    payments.record_create(payment_no=factories.the_payment(order).pk, answer=answer, now=NOW)
+    payments.record_create(claimed=factories.the_payment(order), answer=answer, is_unknown_there=True, now=NOW)
     assert said(order)[0] == ("quiet", "No: the channel refused it")
     assert "refused: NO_AUTH" in everything_said(order)
 
@@ -114,7 +114,7 @@ def test_a_paid_order_says_how_much_when_and_by_which_number():
 def test_money_that_came_after_a_close_needs_a_person():
     order = factories.a_closed_order()
     payment = factories.the_payment(order)
-    payments.record_query(payment_no=payment.pk, answer=Accepted(facts=factories.paid(order)), now=NOW)
+    payments.record_query(claimed=payment, answer=Accepted(facts=factories.paid(order)), now=NOW)
     paid, waiting, *_rest = said(order)
     assert paid == ("warn", "Yes, 40.30 yuan, but after we had called it closed")
     assert waiting == ("bad", "A person: case “paid after close”")
@@ -134,7 +134,7 @@ def test_refunds_are_told_by_what_came_back_and_what_is_on_its_way():
 def test_a_refund_that_cannot_reach_the_payer_needs_a_person():
     refund = factories.a_submitting_refund()
     answer = Accepted(facts=factories.refund_said(refund, RefundState.ABNORMAL))
-    refunds.record_refund(refund_no=refund.pk, answer=answer, now=NOW)
+    refunds.record_refund(claimed=refund, answer=answer, now=NOW)
     assert said(refund.order)[1][0] == "bad"
     assert f"A person, for a refund of 10.00 yuan: needs a person ({refund.pk})" in everything_said(refund.order)
 
@@ -210,7 +210,7 @@ def test_the_timeline_tells_everything_once_and_in_order():
 
 def test_the_timeline_says_from_where_to_where_and_because_of_what():
     order = factories.a_submitting_order()
-    payments.record_create(payment_no=factories.the_payment(order).pk, answer=Unknown(reason="deadline"), now=NOW)
+    payments.record_create(claimed=factories.the_payment(order), answer=Unknown(reason="deadline"), now=NOW)
     lost = [moment for moment in timeline(read_order_file(order)) if moment.code == "LOST"]
     assert {(moment.from_status, moment.to_status, moment.because) for moment in lost} == {
         ("SUBMITTING", "UNKNOWN", "deadline")
@@ -278,5 +278,5 @@ def test_a_story_that_is_too_long_says_that_it_is_cut(auditor, monkeypatch):
 def test_a_payment_that_was_asked_about_says_what_the_channel_said():
     order = factories.a_paying_order()
     facts = TradeFacts(state=TradeState.NOT_PAID, payment_no=factories.the_payment(order).pk)
-    payments.record_query(payment_no=facts.payment_no, answer=Accepted(facts=facts), now=NOW)
+    payments.record_query(claimed=factories.the_payment(order), answer=Accepted(facts=facts), now=NOW)
     assert "last answer: " in said(order)[1][1]

@@ -54,9 +54,9 @@ def test_with_nothing_waiting_everything_is_calm(cards_at):
 def test_what_is_not_known_is_counted_with_the_age_of_the_oldest(cards_at):
     for minutes in (7, 3):
         order = factories.a_submitting_order(now=NOON - timedelta(minutes=minutes))
-        payments.record_create(payment_no=factories.the_payment(order).pk, answer=Unknown(reason="x"), now=NOON)
+        payments.record_create(claimed=factories.the_payment(order), answer=Unknown(reason="x"), now=NOON)
     refund = factories.a_submitting_refund(now=NOON - timedelta(hours=2))
-    refunds.record_refund(refund_no=refund.pk, answer=Unknown(reason="x"), now=NOON)
+    refunds.record_refund(claimed=refund, answer=Unknown(reason="x"), now=NOON)
     found = cards_at(NOON)
     card = found["Payments not known"]
     assert (card.value, card.detail, card.tone) == ("2", "the oldest for 7 min", "warn")
@@ -83,7 +83,7 @@ def test_a_backlog_is_bad_news_only_once_it_is_overdue(cards_at):
 
 def test_each_card_leads_to_a_list_that_shows_what_it_counts(auditor, cards_at):
     order = factories.a_submitting_order()
-    payments.record_create(payment_no=factories.the_payment(order).pk, answer=Unknown(reason="x"), now=NOON)
+    payments.record_create(claimed=factories.the_payment(order), answer=Unknown(reason="x"), now=NOON)
     paid = factories.a_paid_order(notify_url=stories.NOTIFY_URL)
     stories.the_notification(factories.a_paid_order(notify_url=stories.NOTIFY_URL)).hold()
     Case.report(kind=Case.Kind.DUPLICATE_PAID, key="x", now=NOON, order=paid)
@@ -158,10 +158,10 @@ def test_every_page_says_whether_the_money_is_real(auditor, settings, sandbox, b
 
 def test_answers_of_the_channel_that_came_meanwhile_leave_the_page(cards_at):
     order = factories.a_submitting_order()
-    payments.record_create(payment_no=factories.the_payment(order).pk, answer=Unknown(reason="x"), now=NOON)
+    payments.record_create(claimed=factories.the_payment(order), answer=Unknown(reason="x"), now=NOON)
     assert cards_at(NOON)["Payments not known"].value == "1"
     payments.record_query(
-        payment_no=factories.the_payment(order).pk, answer=Accepted(facts=factories.paid(order)), now=NOON
+        claimed=factories.the_payment(order), answer=Accepted(facts=factories.paid(order)), now=NOON
     )
     assert cards_at(NOON)["Payments not known"].value == "0"
     assert Notification.objects.count() == 0

@@ -10,6 +10,7 @@ from openplatform.models import Notification
 from payments.channels.base import Accepted, Prepay, Rejected, TradeFacts, TradeState, Unknown
 from payments.models import Case, LedgerEntry, Payment
 from payments.operations import payments
+from payments.queries import due_payments
 from payments.states import OrderStatus, PaymentStatus
 from tests import factories
 from tests.factories import NOW, again, paid, the_payment
@@ -24,7 +25,7 @@ def told(order, state):
 
 
 def record_query(order, answer, now=NOW):
-    payments.record_query(payment_no=the_payment(order).pk, answer=answer, now=now)
+    payments.record_query(claimed=the_payment(order), answer=answer, now=now)
     return again(order)
 
 
@@ -42,7 +43,9 @@ def test_an_accepted_create_lets_the_payer_pay_and_plans_the_first_query():
 
 def test_a_rejected_create_fails_the_order_and_tells_the_merchant():
     order = factories.a_submitting_order(**NOTIFY)
-    payments.record_create(payment_no=the_payment(order).pk, answer=Rejected(code="PARAM_ERROR", message="no"), now=NOW)
+    payments.record_create(
+        claimed=the_payment(order), answer=Rejected(code="PARAM_ERROR", message="no"), is_unknown_there=True, now=NOW
+    )
     assert statuses(order) == (OrderStatus.FAILED, PaymentStatus.FAILED)
     assert again(order).failure_code == "PARAM_ERROR"
     assert Notification.objects.get().event_type == "order.failed"
@@ -51,7 +54,7 @@ def test_a_rejected_create_fails_the_order_and_tells_the_merchant():
 @pytest.mark.parametrize("answer", [Unknown(reason="deadline"), Unknown(reason="connect_refused", sent=False)])
 def test_an_unknown_create_is_asked_about_again_soon(answer):
     order = factories.a_submitting_order()
-    payments.record_create(payment_no=the_payment(order).pk, answer=answer, now=NOW)
+    payments.record_create(claimed=the_payment(order), answer=answer, now=NOW)
     assert statuses(order) == (OrderStatus.UNKNOWN, PaymentStatus.UNKNOWN)
     assert the_payment(order).next_check_at <= NOW + timedelta(seconds=3)
 
@@ -79,7 +82,7 @@ def test_a_paid_order_has_one_balanced_entry_and_one_owed_notification():
 def test_a_callback_before_the_answer_to_our_create_wins_and_the_answer_adds_nothing():
     order = factories.a_submitting_order()
     record_query(order, Accepted(facts=paid(order)))
-    payments.record_create(payment_no=the_payment(order).pk, answer=PREPAY, now=NOW)
+    payments.record_create(claimed=the_payment(order), answer=PREPAY, now=NOW)
     assert statuses(order) == (OrderStatus.SUCCEEDED, PaymentStatus.SUCCEEDED)
 
 
@@ -96,7 +99,7 @@ def test_told_by_eight_threads_at_once_is_paid_once():
     def tell():
         try:
             barrier.wait()
-            payments.record_query(payment_no=the_payment(order).pk, answer=answer, now=NOW)
+            payments.record_query(claimed=the_payment(order), answer=answer, now=NOW)
         finally:
             connection.close()
 
@@ -133,7 +136,7 @@ def test_money_after_close_is_kept_posted_told_and_seen_by_a_person():
 
 def test_paid_while_closing_is_paid():
     order = factories.a_paying_order()
-    payments.record_expiry(payment_no=the_payment(order).pk, now=NOW)
+    payments.record_expiry(claimed=the_payment(order), now=NOW)
     assert again(order).status == OrderStatus.CLOSING
     assert record_query(order, Accepted(facts=paid(order))).status == OrderStatus.SUCCEEDED
 
@@ -163,7 +166,7 @@ def test_the_next_query_is_never_planned_past_the_expiry():
 
 def test_a_closing_payment_that_the_channel_never_heard_of_is_closed_only_after_repeated_evidence():
     order = factories.a_submitting_order()
-    payments.record_expiry(payment_no=the_payment(order).pk, now=NOW)
+    payments.record_expiry(claimed=the_payment(order), now=NOW)
     seen = []
     for _ in range(3):
         record_query(order, told(order, TradeState.NOT_FOUND))
@@ -211,3 +214,95 @@ def test_of_eight_threads_one_gets_the_claim():
     for thread in threads:
         thread.join()
     assert sorted(won) == [False] * 7 + [True]
+
+
+def refuse(order, **more):
+    payments.record_create(claimed=the_payment(order), answer=Rejected(code="RULE_LIMIT"), now=NOW, **more)
+    return again(order)
+
+
+def test_a_first_refusal_counts_only_when_the_channel_does_not_know_the_number_either():
+    order = refuse(factories.a_submitting_order(), is_unknown_there=False)
+    assert order.status == OrderStatus.UNKNOWN
+
+
+def test_once_something_was_sent_a_refusal_counts_only_when_it_is_repeated():
+    order = factories.a_submitting_order()
+    payments.record_create(claimed=the_payment(order), answer=Unknown(reason="deadline"), now=NOW)
+    Payment.objects.filter(order=order).update(asked_count=2)
+    seen = [refuse(order, is_unknown_there=True).status for _ in range(3)]
+    assert seen == [OrderStatus.UNKNOWN, OrderStatus.UNKNOWN, OrderStatus.FAILED]
+
+
+def test_evidence_must_come_in_a_row():
+    order = factories.a_submitting_order()
+    payments.record_create(claimed=the_payment(order), answer=Unknown(reason="deadline"), now=NOW)
+    Payment.objects.filter(order=order).update(asked_count=2)
+    for _ in range(4):
+        refuse(order, is_unknown_there=True)
+        refuse(order, is_unknown_there=True)
+        payments.record_create(claimed=the_payment(order), answer=Unknown(reason="deadline"), now=NOW)
+    assert again(order).status == OrderStatus.UNKNOWN
+
+
+def test_an_accepted_payment_is_never_closed_because_the_channel_says_that_it_does_not_know_it():
+    order = factories.a_paying_order()
+    payments.record_expiry(claimed=the_payment(order), now=NOW)
+    for _ in range(10):
+        record_query(order, told(order, TradeState.NOT_FOUND))
+    assert again(order).status == OrderStatus.CLOSING
+
+
+def test_a_worker_that_was_too_slow_is_believed_only_about_money_and_does_not_free_the_next_ones_lease():
+    order = factories.a_submitting_order(**NOTIFY)
+    lease = timedelta(seconds=30)
+    slow = Payment.claim(the_payment(order).pk, now=NOW, lease=lease)
+    later = NOW + timedelta(seconds=31)
+    assert Payment.claim(the_payment(order).pk, now=later, lease=lease) is not None
+    payments.record_create(claimed=slow, answer=Rejected(code="RULE_LIMIT"), is_unknown_there=True, now=later)
+    payments.record_query(claimed=slow, answer=told(order, TradeState.CLOSED), now=later)
+    payments.record_expiry(claimed=slow, now=later)
+    assert again(order).status == OrderStatus.SUBMITTING
+    assert the_payment(order).lease_until == later + lease
+    payments.record_query(claimed=slow, answer=Accepted(facts=paid(order)), now=later)
+    assert again(order).status == OrderStatus.SUCCEEDED
+
+
+def test_a_channel_number_that_belongs_to_another_payment_opens_a_case_and_does_not_poison_the_row():
+    app = factories.an_app()
+    first, second = factories.a_paid_order(app=app), factories.a_paying_order(app=app)
+    taken = the_payment(first).channel_trade_no
+    record_query(second, Accepted(facts=paid(second, channel_trade_no=taken)))
+    assert again(second).status == OrderStatus.PAYING
+    assert the_payment(second).next_check_at > NOW
+    assert Case.objects.get().details["told_number"] == taken
+
+
+def test_a_paid_payment_that_is_told_again_with_another_number_is_seen_by_a_person():
+    order = factories.a_paid_order()
+    record_query(order, Accepted(facts=paid(order, channel_trade_no="4200-other")))
+    assert Case.objects.get().kind == Case.Kind.AMOUNT_MISMATCH
+    assert LedgerEntry.objects.count() == 1
+
+
+def test_a_step_that_breaks_leaves_its_name_on_the_row_and_is_tried_again_later(monkeypatch):
+    order = factories.a_submitting_order()
+
+    def broken(account):
+        raise RuntimeError("no such secret")
+
+    monkeypatch.setattr("payments.operations.payments.open_account", broken)
+    assert payments.drive_payment(payment_no=the_payment(order).pk, clock=lambda: NOW)
+    payment = the_payment(order)
+    assert (again(order).status, payment.last_answer, payment.lease_until) == (
+        OrderStatus.UNKNOWN, "RuntimeError", None,
+    )  # fmt: skip
+    assert payment.next_check_at > NOW
+
+
+def test_a_clock_that_was_ahead_hides_no_row():
+    payment = the_payment(factories.a_submitting_order())
+    future = NOW + timedelta(days=1)
+    Payment.objects.filter(pk=payment.pk).update(lease_until=future, hinted_at=future)
+    assert [row.pk for row in due_payments(now=NOW, lease=timedelta(seconds=45), limit=10)] == [payment.pk]
+    assert Payment.claim(payment.pk, now=NOW, lease=timedelta(seconds=45)) is not None

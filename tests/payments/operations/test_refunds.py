@@ -24,7 +24,7 @@ def ask(order, **changes):
 
 
 def record(refund, answer, now=NOW):
-    refunds.record_refund(refund_no=refund.pk, answer=answer, now=now)
+    refunds.record_refund(claimed=refund, answer=answer, now=now)
     return again(refund)
 
 
@@ -163,7 +163,8 @@ def test_an_unknown_refund_keeps_its_reservation_for_ever(days):
 
 def test_a_refused_refund_gives_its_reservation_back():
     refund = factories.a_submitting_refund(**NOTIFY)
-    refund = record(refund, Rejected(code="PARAM_ERROR"))
+    for _ in range(3):
+        refund = record(refund, Rejected(code="PARAM_ERROR"))
     assert (refund.status, refund.failure_code) == (RefundStatus.FAILED, "PARAM_ERROR")
     order = again(refund.order)
     assert (order.refund_reserved_fen, order.refundable_fen) == (0, 4030)
@@ -197,7 +198,87 @@ def test_a_refund_answer_that_does_not_fit_moves_no_money(wrong):
 
 def test_the_refund_of_a_late_payment_is_possible():
     order = factories.a_closed_order()
-    payments.record_query(
-        payment_no=factories.the_payment(order).pk, answer=Accepted(facts=factories.paid(order)), now=NOW
-    )
+    payments.record_query(claimed=factories.the_payment(order), answer=Accepted(facts=factories.paid(order)), now=NOW)
     assert ask(again(order), amount_fen=4030).status == RefundStatus.SUBMITTING
+
+
+def test_a_refusal_alone_never_fails_a_refund():
+    refund = factories.a_submitting_refund()
+    seen = []
+    now = NOW
+    for _ in range(3):
+        refund = record(refund, Rejected(code="PARAM_ERROR"), now=now)
+        seen.append(refund.status)
+        now = refund.next_check_at or now
+    assert seen == [RefundStatus.UNKNOWN, RefundStatus.UNKNOWN, RefundStatus.FAILED]
+    assert now - NOW > timedelta(minutes=2), "longer than a request of ours can still be on its way"
+
+
+def test_refusals_that_do_not_come_in_a_row_fail_nothing():
+    refund = factories.a_submitting_refund()
+    for _ in range(3):
+        for answer in (Rejected(code="PARAM_ERROR"), Rejected(code="PARAM_ERROR"), Unknown(reason="deadline")):
+            refund = record(refund, answer)
+    assert refund.status == RefundStatus.UNKNOWN
+    assert again(refund.order).refund_reserved_fen == 1000
+
+
+def failed(**changes):
+    refund = factories.a_submitting_refund(**changes)
+    record(refund, said(refund, RefundState.PROCESSING))
+    return record(refund, said(refund, RefundState.NOT_DONE))
+
+
+def test_a_refund_that_was_executed_after_we_called_it_failed_is_posted_told_counted_and_seen():
+    refund = failed(**NOTIFY)
+    record(refund, said(refund, RefundState.SUCCEEDED))
+    assert again(refund).status == RefundStatus.SUCCEEDED
+    assert again(refund.order).refunded_fen == 1000
+    assert LedgerEntry.objects.filter(kind="refund").count() == 1
+    assert [case.kind for case in Case.objects.all()] == [Case.Kind.REFUND_LATE]
+    types = set(Notification.objects.values_list("event_type", flat=True))
+    assert types == {"refund.failed", "refund.succeeded_late"}
+
+
+def test_a_late_refund_is_posted_even_when_the_money_was_refunded_again_in_between():
+    refund = failed(amount_fen=4030)
+    second = ask(again(refund.order), amount_fen=4030)
+    record(second, said(second, RefundState.SUCCEEDED))
+    record(refund, said(refund, RefundState.SUCCEEDED))
+    assert LedgerEntry.objects.filter(kind="refund").count() == 2
+    assert again(refund.order).refunded_fen == 4030
+    assert Case.objects.get().details == {"counted": False}
+
+
+@pytest.mark.parametrize("state", [RefundState.NOT_DONE, RefundState.ABNORMAL])
+def test_a_channel_that_contradicts_a_done_refund_is_seen_by_a_person(state):
+    refund = factories.a_submitting_refund()
+    record(refund, said(refund, RefundState.SUCCEEDED))
+    record(refund, said(refund, state))
+    assert again(refund).status == RefundStatus.SUCCEEDED
+    assert Case.objects.get().kind == Case.Kind.REFUND_CONTRADICTED
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [(RefundState.SUCCEEDED, RefundStatus.SUCCEEDED), (RefundState.NOT_DONE, RefundStatus.FAILED)],
+)
+def test_an_abnormal_refund_is_asked_about_daily_and_ends_when_a_person_has_acted(state, status):
+    refund = factories.a_submitting_refund()
+    refund = record(refund, said(refund, RefundState.ABNORMAL))
+    assert refund.next_check_at >= NOW + timedelta(days=1)
+    assert record(refund, said(refund, state)).status == status
+
+
+def test_a_worker_that_was_too_slow_fails_no_refund_and_frees_nobodys_lease():
+    refund = factories.a_submitting_refund()
+    lease = timedelta(seconds=30)
+    slow = Refund.claim(refund.pk, now=NOW, lease=lease)
+    later = NOW + timedelta(seconds=31)
+    assert Refund.claim(refund.pk, now=later, lease=lease) is not None
+    for answer in (Rejected(code="PARAM_ERROR"), said(refund, RefundState.NOT_DONE), Unknown(reason="deadline")):
+        refunds.record_refund(claimed=slow, answer=answer, now=later)
+    refund = again(refund)
+    assert (refund.status, refund.lease_until) == (RefundStatus.SUBMITTING, later + lease)
+    refunds.record_refund(claimed=slow, answer=said(refund, RefundState.SUCCEEDED), now=later)
+    assert again(refund).status == RefundStatus.SUCCEEDED
