@@ -120,7 +120,7 @@ def _awaited_of_refund(refund: Refund) -> Iterator[Said]:
     facts = {
         "yuan": yuan_text(refund.amount_fen), "number": refund.pk, "status": words.status_word(refund.status),
     }  # fmt: skip
-    if refund.is_open:
+    if refund.is_open and refund.status != RefundStatus.ABNORMAL:
         tone = "warn" if refund.status == RefundStatus.UNKNOWN else "busy"
         yield Said(tone, _("The channel, for a refund of %(yuan)s yuan: %(status)s (%(number)s)") % facts)
     elif refund.status == RefundStatus.ABNORMAL:

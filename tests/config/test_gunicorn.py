@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 def server(tmp_path: Path) -> Iterator[tuple[Program, int]]:
     command = python("-m", "gunicorn", "-c", "python:config.gunicorn", "raw_target:application")
     env = {"WEB_BIND": "127.0.0.1:0", "PYTHONPATH": f"{ROOT}:{HERE}", "DJANGO_SETTINGS_MODULE": "config.settings"}
-    env |= {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    env |= {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "WEB_BODY_WAIT_S": "1"}
     with running(command, env=env) as program:
         program.read_until("Booting worker", within_s=30)
         port = int(re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", program.text).group(1))
@@ -47,6 +47,14 @@ def test_a_request_line_or_a_header_without_measure_is_refused(server: tuple[Pro
     assert ask(server[1], f"GET / HTTP/1.1\r\nX-Long: {'a' * 9_000}")[0] in {400, 431}
     many = "\r\n".join(f"X-{number}: 1" for number in range(100))
     assert ask(server[1], f"GET / HTTP/1.1\r\n{many}")[0] in {400, 431}
+
+
+def test_a_body_that_does_not_come_holds_no_thread(server: tuple[Program, int]):
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server[1]), timeout=10) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
+        assert connection.recv(65_536) == b""
+    assert 0.9 < time.monotonic() - began < 5
 
 
 def test_no_control_socket_is_opened(server: tuple[Program, int], tmp_path: Path):

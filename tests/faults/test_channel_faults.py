@@ -109,6 +109,7 @@ def test_parameters_that_run_out_before_the_order_does_are_made_afresh_under_the
 
 def test_an_expired_order_is_closed_upstream_first(shop):
     order = shop.drive_until(shop.order(expires_at=shop.now() + timedelta(minutes=2)), "PAYING")
+    shop.later(121)
     order = shop.drive_until(order, "CLOSED")
     assert shop.control.order(str(the_payment(order).pk))["state"] == "CLOSED"
 
@@ -172,11 +173,24 @@ def test_a_refund_without_an_answer_that_counts_is_executed_once(shop, fault):
     assert again(order).refunded_fen == 1000
 
 
-def test_a_refund_that_is_refused_and_unknown_there_is_failed(shop):
+def test_a_refund_that_arrives_late_upstream_is_not_failed_by_a_refusal_in_between(shop):
     order = shop.paid_order()
+    shop.control.add_fault("refund", "late_execution", times=1, params={"executes_after_s": 4})
     shop.control.add_fault("refund", "error", times=1, params={"error": "PARAM_ERROR"})
-    refund = shop.drive_refund(refund_of(shop, order))
-    assert refund.status == RefundStatus.FAILED
+    refund = refund_of(shop, order)
+    for _ in range(2):
+        refund = shop.drive_refund(refund)
+        assert refund.status == RefundStatus.UNKNOWN
+    drive_refund_until(shop, refund, "SUCCEEDED")
+    assert len(shop.control.get("refunds")) == 1
+    assert again(order).refunded_fen == 1000
+
+
+def test_a_refund_that_is_refused_and_unknown_there_again_and_again_is_failed(shop):
+    order = shop.paid_order()
+    shop.control.add_fault("refund", "error", times=3, params={"error": "PARAM_ERROR"})
+    seen = [shop.drive_refund(refund).status for refund in [refund_of(shop, order)] * 3]
+    assert seen == [RefundStatus.UNKNOWN, RefundStatus.UNKNOWN, RefundStatus.FAILED]
     assert again(order).refundable_fen == 4030
 
 

@@ -158,12 +158,12 @@ def test_a_proxys_html_is_not_an_answer():
         talk((404, b"<html>", {"absent": True}))
 
 
-def a_notification(*, app_id=APP_ID, **signing):
+def a_notification(*, app_id=APP_ID, body=None, **signing):
     document = {
         "event_id": "5", "type": "order.succeeded", "created_at": "2026-01-02T03:04:05Z", "object_version": 3,
         "app_id": app_id, "data": {"a": 1},
     }  # fmt: skip
-    body = json.dumps(document).encode()
+    body = json.dumps(document).encode() if body is None else body
     headers = CaseInsensitiveDict(line.split(": ", 1) for line in signed(body, **signing))
     return headers, body
 
@@ -181,6 +181,17 @@ def test_a_notification_that_is_forged_changed_old_or_anothers_is_refused():
     ):  # fmt: skip
         with pytest.raises(NotVerified):
             verify_notification(config(), headers=headers, body=body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"[]", b"null", b"\xff", b'{"app_id": "%s"}' % APP_ID.encode(), json.dumps(ORDER).encode()],
+)  # fmt: skip
+def test_a_proven_body_that_is_no_notification_is_refused(body):
+    """An answer to a request is signed in the same way, and somebody may send it on."""
+    headers, body = a_notification(body=body)
+    with pytest.raises(NotVerified, match="not a notification"):
+        verify_notification(config(), headers=headers, body=body)
 
 
 def test_the_command_verifies_a_notification_from_files(tmp_path):

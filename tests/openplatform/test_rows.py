@@ -43,6 +43,7 @@ def test_an_app_id_is_a_snowflake_that_does_not_follow_the_one_before():
         (lambda: "\n\n" + harness.private_pem(harness.new_key(1024)), key_material.PrivateKeyPasted),
         (lambda: harness.public_pem(harness.new_key(1024)), key_material.KeyLengthRefused),
         (lambda: harness.public_pem(harness.new_key(2040)), key_material.KeyLengthRefused),
+        (lambda: harness.public_pem(harness.new_key(2052)), key_material.KeyLengthRefused),
         (lambda: harness.public_pem(harness.new_key(2048, exponent=3)), key_material.ExponentRefused),
         (lambda: harness.public_pem(ed25519.Ed25519PrivateKey.generate()), key_material.UnknownAlgorithm),
         (lambda: harness.public_pem(ec.generate_private_key(ec.SECP256R1())), key_material.UnknownAlgorithm),

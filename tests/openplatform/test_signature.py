@@ -78,6 +78,12 @@ def test_a_signature_of_another_length_is_refused_before_any_arithmetic():
         assert not public.verifies(message=b"x", signature=wrong)
 
 
+def test_a_key_of_an_odd_length_has_signatures_of_whole_bytes():
+    key = new_key(2052)
+    public = RsaPublicKey.load(public_pem(key))
+    assert public.verifies(message=b"x", signature=base64.b64decode(sign_rsa(key, b"x")))
+
+
 def test_the_published_header_parses_but_for_its_short_merchant_number():
     vector = VECTORS["wx-req-sign-body"]
     header = vector["expected_authorization"].replace('mchid="1900007291"', 'mchid="1900007291000000"')

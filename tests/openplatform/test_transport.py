@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from openplatform import transport
+from openplatform.addresses import is_public
 
 Handler = Callable[[socket.socket], None]
 DEADLINE_S = 0.6
@@ -204,12 +205,19 @@ def test_a_silent_name_server_is_left_at_the_connect_limit(monkeypatch):
     [
         "127.0.0.1:9", "10.0.0.1", "169.254.169.254", "[::1]:9", "[::ffff:127.0.0.1]:9", "[64:ff9b::7f00:1]:9",
         "100.100.100.200", "0.0.0.0:9", "224.0.0.1", "192.168.1.1", "[fe80::1]:9", "[2002:7f00:1::]:9",
+        "[fec0::1]", "[64:ff9b:1::a00:1]", "[::10.0.0.1]", "[::ffff:0:10.0.0.1]", "[3fff::1]", "[2001:db8::1]",
+        "[fd00::1]", "[::]", "[ff02::1]", "[100::1]", "[4000::1]",
     ],
 )  # fmt: skip
 def test_an_address_inside_our_network_is_refused_unless_named(host):
     with pytest.raises(transport.NotSent) as caught:
         call(host, private_hosts=frozenset())
     assert caught.value.reason == "address_refused"
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "2400:3200::1", "::ffff:1.1.1.1"])
+def test_a_public_address_is_public(address):
+    assert is_public(address)
 
 
 def test_a_name_is_looked_up_once_and_the_checked_address_is_the_one_that_is_used(monkeypatch, peer):

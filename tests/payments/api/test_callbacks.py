@@ -144,7 +144,7 @@ def test_a_callback_after_close_is_kept_as_late():
         {"Wechatpay-Timestamp": "soon"}, {"timestamp": str(int(time.time()) - 400)},
         {"timestamp": str(int(time.time()) + 400)}, {"Wechatpay-Signature": ""},
     ],
-    ids=lambda spoil: "-".join(spoil),
+    ids="-".join,
 )  # fmt: skip
 def test_what_is_not_the_channels_is_refused_and_writes_nothing(spoil):
     order = factories.a_paying_order()

@@ -233,7 +233,8 @@ def test_a_paid_order_cannot_be_closed(merchant):
 
 
 def test_parameters_for_the_page_are_signed_afresh_each_time(merchant):
-    order = factories.a_paying_order(app=merchant.app)
+    now = timezone.now()
+    order = factories.a_paying_order(app=merchant.app, now=now, expires_at=now + timedelta(hours=2))
     first, second = (merchant.get(f"/orders/{order.pk}").fields["jsapi"] for _ in range(2))
     assert first["nonceStr"] != second["nonceStr"]
     assert first["package"] == second["package"]

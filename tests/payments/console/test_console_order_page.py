@@ -53,7 +53,7 @@ def test_an_order_whose_answer_was_lost_may_have_been_paid():
     payments.record_create(claimed=factories.the_payment(order), answer=Unknown(reason="deadline"), now=NOW)
     paid, waiting, _asked, _told = said(order)
     assert paid == ("warn", "Not known: the payer may have paid")
-    assert waiting == ("warn", "A clear answer of the channel (asked 0 times)")
+    assert waiting == ("warn", "A clear answer of the channel (asked 0 times, last answer: deadline)")
 
 
 def test_an_order_that_can_be_paid_waits_for_the_payer_and_says_when_we_ask():
