@@ -4,11 +4,12 @@ They are checked when an address is given and again at each send; the sender the
 to an address inside our network, and connects only to the address that it checked.
 """
 
-import ipaddress
 import re
 
 import requests
 from django.conf import settings
+
+from openplatform.addresses import is_public
 
 LENGTH_MAX = 255
 HTTPS_PORTS = frozenset({443, 8443})
@@ -59,11 +60,11 @@ def _is_normal(url: str) -> bool:
 
 def _check_host(host: str) -> None:
     try:
-        address = ipaddress.ip_address(host)
+        is_called = is_public(host)
     except ValueError:
         # 2130706433 and 0x7f.1 are names to a parser and 127.0.0.1 to a resolver: no top-level name has a digit first.
         if "." not in host or host.rpartition(".")[2][0].isdigit():
             raise NotifyUrlRefused("must name a public host") from None
     else:
-        if not address.is_global or address.is_multicast:
+        if not is_called:
             raise NotifyUrlRefused("must name a public host")

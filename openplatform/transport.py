@@ -6,7 +6,6 @@ receive first asks how much of the one total budget is left. Also: no redirects,
 cookies, a cap on the body, and no address inside our own network unless it was named.
 """
 
-import ipaddress
 import os
 import socket
 import ssl
@@ -28,6 +27,8 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+
+from openplatform.addresses import is_public
 
 RESOLVER_THREADS = 8  # a thread that waits for a dead name server is left behind until the C library gives up
 READ_CHUNK_BYTES = 65_536
@@ -106,18 +107,6 @@ class _DeadlineTLSSocket(ssl.SSLSocket):
         return super().send(*args, **kwargs)
 
 
-def _is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        # An IPv4 address in IPv6 clothes is judged as what it reaches; `is_global` alone accepts NAT64 loopbacks.
-        if ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        elif ip.sixtofour is not None or ip.teredo is not None or ip in _NAT64:
-            return False
-    return ip.is_global and not ip.is_multicast
-
-
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _resolver: ThreadPoolExecutor | None = None
 _resolver_lock = threading.Lock()
 
@@ -155,7 +144,7 @@ def _connect(host: str, port: int) -> socket.socket:
     connect_ends_at = time.monotonic() + budget.connect_s
     reason = "dns_empty"
     for family, address in _resolve(host.strip("[]"), port):
-        if not allowed and not _is_public(address[0]):
+        if not allowed and not is_public(address[0]):
             reason = "address_refused"
             continue
         connection = _DeadlineSocket(family, socket.SOCK_STREAM)
