@@ -62,7 +62,7 @@ class UnknownAlgorithm(KeyRefused):
 
 
 class KeyLengthRefused(KeyRefused):
-    """An RSA key must have 2048 to 4096 bits."""
+    """An RSA key must have 2048 to 4096 bits, a multiple of 8."""
 
     code = "KEY_LENGTH"
 
@@ -102,7 +102,7 @@ def read_public_key(pem: str) -> PublicKeyFacts:
         raise NotAPublicKey from error
     if not isinstance(key, rsa.RSAPublicKey):
         raise UnknownAlgorithm
-    if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
+    if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX or key.key_size % 8:
         raise KeyLengthRefused
     if key.public_numbers().e != RSA_EXPONENT:
         raise ExponentRefused

@@ -50,7 +50,7 @@ class RsaPublicKey:
 
     @property
     def signature_bytes(self) -> int:
-        return self.key.key_size // 8
+        return (self.key.key_size + 7) // 8
 
     def verifies(self, *, message: bytes, signature: bytes) -> bool:
         if len(signature) != self.signature_bytes:

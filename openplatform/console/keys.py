@@ -44,7 +44,7 @@ _REFUSALS = {
     ),
     "KEY_NOT_A_PUBLIC_KEY": _("This is not a public key in PEM form (-----BEGIN PUBLIC KEY-----)."),
     "KEY_ALGORITHM_UNKNOWN": _("Only RSA keys are accepted."),
-    "KEY_LENGTH": _("An RSA key must have 2048 to 4096 bits."),
+    "KEY_LENGTH": _("An RSA key must have 2048 to 4096 bits, a multiple of 8."),
     "KEY_EXPONENT": _("An RSA key must have the public exponent 65537."),
     "KEY_ALREADY_REGISTERED": _("This public key was registered before; a key belongs to one app for ever."),
     "KEY_TOO_MANY": _("The app has as many live keys as an app may have; revoke one first."),
