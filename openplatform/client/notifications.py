@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from openplatform.client import signing
@@ -27,9 +27,13 @@ def verify_notification(
 ) -> Notification:
     """The notification in `body`, the raw bytes as they came. Raises NotVerified; answer 401 then, 200 otherwise."""
     signing.verify(config, headers=headers, body=body, clock=clock)
-    document = json.loads(body)
-    if document["app_id"] != config.app_id:
+    try:
+        document = json.loads(body)
+        app_id = document["app_id"]
+        notification = Notification(**{field.name: document[field.name] for field in fields(Notification)})
+    except (ValueError, TypeError, KeyError) as error:
+        # An answer to a request is signed in the same way, and somebody may have sent it on.
+        raise NotVerified("the body is not a notification") from error
+    if app_id != config.app_id:
         raise NotVerified("the notification is for another app")
-    return Notification(
-        **{name: document[name] for name in ("event_id", "type", "created_at", "object_version", "data")}
-    )
+    return notification
