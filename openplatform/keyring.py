@@ -1,36 +1,25 @@
 """The merchants' keys as the gate needs them: parsed, with what their app may do, at most five seconds old."""
 
+import hashlib
 import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from django.db import DatabaseError
 
 from openplatform.caches import TimedCache
-from openplatform.key_material import Algorithm
+from openplatform.key_material import RSA_BITS_MAX, RSA_BITS_MIN, RSA_EXPONENT, Algorithm
 from openplatform.models.app import AppStatus
 from openplatform.models.keys import TOUCH_EVERY, AppKey
 from openplatform.models.merchant import MerchantStatus
-from openplatform.signature import LOADERS, PublicKey
+from openplatform.signature import LOADERS, PublicKey, RsaPublicKey
 
 logger = logging.getLogger(__name__)
 
 STATUS_CACHE_S = 5.0  # a revoked key and a disabled app are refused everywhere within this time
-
-# Nobody has the private half. A request that names an unknown app or key is verified against it, so that it costs and
-# answers the same as one with a wrong signature.
-DECOY_PEM = """-----BEGIN PUBLIC KEY-----
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAyTS01480jU3E7nHtjzGe
-m7xGCewqVjo0JgEWRWHE3OSkZgI71l1HuK1QEgwCrvR1fHi+UnnXDl6KG5u9+mg2
-aK1c4AghF5lJZ4+fCmDOlHHWP3+5qg8Sz7pVYICo/3aLbc/RX4HWg/PrOekngC2e
-HrEyjIbQUp47xkm8DnLeJ4MGPwwCdfq9Klac0B6KI0KqJgM0D9U6S2sFeC0JqirA
-qUlzLObxjVVc+SFEVOIcR41E08Utcg0wURbbm7Hs3GYTWdG/INJQtdd6Evw/Ceh+
-i+eHKNDTDZpro1sjcjn7pZ9J/wKP1TfyMj2Xf0ABmLAnBENDA+HCmCkjT76T/kRA
-aQIDAQAB
------END PUBLIC KEY-----
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +70,18 @@ def remember_use(serial_no: str, *, now: datetime) -> None:
         logger.warning("the last use of a key was not noted: %s", type(error).__name__)
 
 
-def decoy() -> PublicKey:
-    return _parsed(Algorithm.RSA_SHA256, DECOY_PEM)
+@lru_cache(maxsize=RSA_BITS_MAX // 8)
+def decoy(signature_bytes: int) -> PublicKey | None:
+    """What a signature is verified against when nobody's key has its length; None when no key can have it.
+
+    The verification costs what a real one of that size costs. Its outcome proves nothing: the modulus is made up.
+    """
+    bits = 8 * signature_bytes
+    if not RSA_BITS_MIN <= bits <= RSA_BITS_MAX:
+        return None
+    made_up = int.from_bytes(hashlib.shake_256(b"fenpay decoy").digest(signature_bytes), "big")
+    modulus = made_up | 1 << (bits - 1) | 1  # of the full length, and odd
+    return RsaPublicKey(RSAPublicNumbers(e=RSA_EXPONENT, n=modulus).public_key())
 
 
 def _find(name: _Name) -> AppKey | None:
