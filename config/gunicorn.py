@@ -22,6 +22,7 @@ backlog = 512
 timeout = 60  # of a worker process that no longer shows signs of life; requests have deadlines of their own
 graceful_timeout = 15
 keepalive = 15
+BODY_WAIT_S = env.seconds("WEB_BODY_WAIT_S", 10.0)  # for each piece of a body, and for a reader to take the answer
 max_requests = 50_000  # a new process now and then, long before a slow leak would matter
 max_requests_jitter = 5_000
 limit_request_line = 4_094
@@ -53,6 +54,11 @@ class QuietProbes(Logger):  # type: ignore[misc]  # gunicorn ships no types
 logger_class = QuietProbes
 forwarded_allow_ips = env.text("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
 proc_name = "fenpay-web"
+
+
+def pre_request(worker: Any, req: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Do not wait for the rest of a body for ever: gunicorn's own limits are for workers and for idle connections."""
+    req.unreader.sock.settimeout(BODY_WAIT_S)
 
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
