@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 PACKAGES := config idgen openplatform payments sandbox
 TEMPLATES := config payments openplatform sandbox
-PYTEST_ARGS ?=
+# A process for each core; the tests of one file stay together, for they share a sandbox or a whole `make run`.
+PYTEST_ARGS ?= --numprocesses auto --dist loadfile
 # What `check --deploy` looks at: a deployment as docs/deploy.md describes it, with secrets that are none.
 DEPLOYMENT := SECRET_KEY=0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \
 	MASTER_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
@@ -49,7 +50,7 @@ bench: $(VENV)/dev.stamp
 	@exec $(BIN)/python tests/benchmarks/idgen/bench.py
 
 soak: $(VENV)/dev.stamp
-	@exec $(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -m soak -s
 
 clean:
 	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
