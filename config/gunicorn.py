@@ -5,13 +5,13 @@ one hands it over untouched, as RAW_URI (docs/adr/0001).
 """
 
 import os
-import re
 import signal
 from typing import Any
 
 from gunicorn.glogging import Logger
 
 from config import environment as env
+from config.logs import without_payers_links
 from config.runtime import process
 
 bind = env.text("WEB_BIND", f"127.0.0.1:{env.number('WEB_PORT', 8000)}")
@@ -34,16 +34,12 @@ access_log_format = "%(m)s %(U)s %(s)s %(L)ss"  # the path without its query, an
 loglevel = "info"
 
 
-# A payer's link is the right to see and to pay an order.
-PAYERS_LINK = re.compile(r"(/(?:cashier|pay)/)[^/]+")
-
-
 class QuietProbes(Logger):  # type: ignore[misc]  # gunicorn ships no types
     """Without the probes of load balancers, and without what would let a reader of logs act as a payer."""
 
     def atoms(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> dict[str, Any]:
         atoms: dict[str, Any] = super().atoms(resp, req, environ, request_time)
-        atoms["U"] = PAYERS_LINK.sub(r"\1…", str(atoms["U"]))
+        atoms["U"] = without_payers_links(str(atoms["U"]))
         return atoms
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: Any) -> None:

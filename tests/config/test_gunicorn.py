@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 def server(tmp_path: Path) -> Iterator[tuple[Program, int]]:
     command = python("-m", "gunicorn", "-c", "python:config.gunicorn", "raw_target:application")
     env = {"WEB_BIND": "127.0.0.1:0", "PYTHONPATH": f"{ROOT}:{HERE}", "DJANGO_SETTINGS_MODULE": "config.settings"}
-    env |= {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "WEB_BODY_WAIT_S": "1"}
+    env |= {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "WEB_BODY_WAIT_S": "1", "ACCESS_LOG": "1"}
     with running(command, env=env) as program:
         program.read_until("Booting worker", within_s=30)
         port = int(re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", program.text).group(1))
@@ -55,6 +55,14 @@ def test_a_body_that_does_not_come_holds_no_thread(server: tuple[Program, int]):
         connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{")
         assert connection.recv(65_536) == b""
     assert 0.9 < time.monotonic() - began < 5
+
+
+def test_the_access_log_has_neither_a_payers_link_nor_a_query(server: tuple[Program, int]):
+    ask(server[1], f"GET /cashier/{'t' * 43}/state?code=SECRET HTTP/1.1")
+    seen = server[0].read_until("/state 200", within_s=10)
+    assert "GET /cashier/…/state 200" in seen
+    assert "ttt" not in seen
+    assert "SECRET" not in seen
 
 
 def test_no_control_socket_is_opened(server: tuple[Program, int], tmp_path: Path):

@@ -1,3 +1,5 @@
-from django.core.wsgi import get_wsgi_application
+"""The production application, by the settings that DJANGO_SETTINGS_MODULE names."""
 
-application = get_wsgi_application()
+from config.wsgi import application
+
+__all__ = ["application"]

@@ -92,6 +92,18 @@ def test_the_request_line_counts_as_it_was_sent(caller, port):
     assert ask(f"{ECHO}?limit=5", authorization=caller.authorization("GET", ECHO)) == (401, "SIGN_ERROR")
 
 
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "rot13", "idna", "unicode_escape", "nothing"])
+def test_the_charset_of_a_header_that_nobody_signed_does_not_change_a_signed_query(caller, port, charset):
+    def ask(target, *headers):
+        authorization = caller.authorization("GET", target)
+        return code_of(speak(port, raw_request("GET", target, authorization=authorization, headers=headers)))
+
+    listing = "/openapi/v1/notifications?limit=10&status="
+    for headers in ([], [f"Content-Type: x/y; charset={charset}"]):
+        assert ask(f"{listing}held", *headers) == (200, None)
+        assert ask(f"{listing}none", *headers) == (400, "PARAM_ERROR")
+
+
 def test_a_chunked_body_is_refused_and_does_not_become_an_empty_one(caller, port):
     authorization = caller.authorization("POST", ECHO, b"")
     request = raw_request(

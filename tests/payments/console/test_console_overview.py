@@ -160,8 +160,6 @@ def test_answers_of_the_channel_that_came_meanwhile_leave_the_page(cards_at):
     order = factories.a_submitting_order()
     payments.record_create(claimed=factories.the_payment(order), answer=Unknown(reason="x"), now=NOON)
     assert cards_at(NOON)["Payments not known"].value == "1"
-    payments.record_query(
-        claimed=factories.the_payment(order), answer=Accepted(facts=factories.paid(order)), now=NOON
-    )
+    payments.record_query(claimed=factories.the_payment(order), answer=Accepted(facts=factories.paid(order)), now=NOON)
     assert cards_at(NOON)["Payments not known"].value == "0"
     assert Notification.objects.count() == 0
