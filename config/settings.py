@@ -169,6 +169,11 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "fenpay open API",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    "ENUM_NAME_OVERRIDES": {
+        "OrderStatus": "payments.states.OrderStatus",
+        "RefundStatus": "payments.states.RefundStatus",
+        "NotificationStatus": "openplatform.models.notification.NotificationStatus.values",
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/openapi/v1",
     "PREPROCESSING_HOOKS": ["openplatform.schema.only_open_api"],

@@ -6,6 +6,6 @@ from payments.api import callbacks
 
 urlpatterns = [
     path("openapi/v1/", include("payments.api.urls")),
-    path("callbacks/<str:channel>/<int:account_id>", callbacks.receive, name="callback"),
+    path("callbacks/<slug:channel>/<int:account_id>", callbacks.receive, name="callback"),
     path("", include("payments.cashier.urls")),
 ]

@@ -2,19 +2,27 @@
 
 import re
 from datetime import datetime
-from typing import Any, ClassVar
-from urllib.parse import urlsplit
+from typing import Any
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from openplatform import notify_urls
 from payments.money import AmountError, fen_from_literal
+from payments.return_urls import ReturnUrlRefused, shown_host
 
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 METADATA_KEYS_MAX, METADATA_KEY_LENGTH_MAX, METADATA_LENGTH_MAX = 20, 40, 200
 
 
+@extend_schema_field(
+    {
+        "oneOf": [{"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}, {"type": "number"}],
+        "description": "Yuan, read from its literal text. Not zero, no part of a fen.",
+        "example": "40.30",
+    }
+)
 class YuanField(serializers.Field[int, Any, str, Any]):
     """Yuan as a JSON number or a decimal string, read from the literal text; the value is integer fen."""
 
@@ -42,6 +50,7 @@ class TextField(serializers.CharField):
         return value
 
 
+@extend_schema_field({"type": "string", "format": "date-time"})
 class MomentField(serializers.Field[datetime, Any, str, Any]):
     """RFC 3339 with an offset."""
 
@@ -69,16 +78,22 @@ class NotifyUrlField(TextField):
 class ReturnUrlField(TextField):
     """Where the payer's browser goes afterwards: a plain web address, shown as a link and never followed by us."""
 
-    schemes: ClassVar[frozenset[str]] = frozenset({"https", "http"})
-
     def to_internal_value(self, data: Any) -> str:
         url = super().to_internal_value(data)
-        parts = urlsplit(url)
-        if parts.scheme not in self.schemes or not parts.hostname or parts.username or " " in url or "\\" in url:
-            raise serializers.ValidationError("must be an http(s) URL without user information")
+        try:
+            shown_host(url)
+        except ReturnUrlRefused as error:
+            raise serializers.ValidationError("must be an http(s) URL without user information") from error
         return url
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": {"type": "string", "maxLength": METADATA_LENGTH_MAX},
+        "maxProperties": METADATA_KEYS_MAX,
+    }
+)
 class MetadataField(serializers.Field[dict[str, str], Any, dict[str, str], Any]):
     """The merchant's own notes: up to 20 pairs of text, given back as they are."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.validators import RegexValidator
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from openplatform.serializers import StrictSerializer
@@ -30,6 +31,7 @@ class PayerSerializer(StrictSerializer):
     openid = TextField(max_length=128)
 
 
+@extend_schema_serializer(component_name="CreateOrder")
 class OrderSerializer(StrictSerializer):
     """`POST /orders`."""
 
@@ -72,6 +74,7 @@ class OrderSerializer(StrictSerializer):
         )  # fmt: skip
 
 
+@extend_schema_serializer(component_name="CreateRefund")
 class RefundSerializer(StrictSerializer):
     """`POST /refunds`: of an order named by our number or by the merchant's."""
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from typing import Any
-from urllib.parse import urlsplit
 
 import segno
 from django.conf import settings
@@ -20,6 +19,7 @@ from payments.errors import NotFound
 from payments.models import Order
 from payments.money import yuan_text
 from payments.operations.cashier import CashierState, cashier_state
+from payments.return_urls import ReturnUrlRefused, shown_host
 from payments.states import OrderStatus
 
 QR_MODULE_PX = 8
@@ -102,13 +102,9 @@ def look_of(order: Order, known: CashierState, *, now: datetime) -> Look:
 def way_back(return_url: str) -> WayBack | None:
     """A link to the merchant's page, or None when it is not a plain web address."""
     try:
-        parts = urlsplit(return_url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
+        return WayBack(url=return_url, host=shown_host(return_url))
+    except ReturnUrlRefused:
         return None
-    if parts.scheme not in {"http", "https"} or not host or parts.username is not None or "\\" in return_url:
-        return None
-    return WayBack(url=return_url, host=f"{host}:{port}" if port else host)
 
 
 def _known(cashier_token: str) -> tuple[Order, CashierState, datetime]:

@@ -106,5 +106,4 @@ def _private(response: HttpResponse) -> HttpResponse:
     """The address holds a token: nobody keeps the page, and nobody is told where the payer came from."""
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["Referrer-Policy"] = "no-referrer"  # the address holds the payer's token
     return response

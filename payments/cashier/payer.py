@@ -12,6 +12,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from payments.cashier.tokens import is_token
 from payments.models import ChannelAccount
 
 COOKIE_PATH = "/pay/"
@@ -32,7 +33,7 @@ def known_payer(request: HttpRequest, account: ChannelAccount) -> str:
     """The payer's id at this account, or "" when this browser has not said it lately."""
     try:
         payer_id = signing.loads(
-            request.COOKIES.get(_payer_cookie(account), ""), salt=_payer_salt(account), max_age=PAYER_LIFETIME
+            request.COOKIES.get(_sent_as(_payer_cookie(account)), ""), salt=_payer_salt(account), max_age=PAYER_LIFETIME
         )
     except signing.BadSignature:
         return ""
@@ -47,7 +48,7 @@ def remember_payer(response: HttpResponse, account: ChannelAccount, *, payer_id:
 
 def browser_of(request: HttpRequest) -> str:
     """This browser's number: from its cookie, or a new one that `remember_browser` must hand out."""
-    known = request.COOKIES.get(BROWSER_COOKIE, "")
+    known = request.COOKIES.get(_sent_as(BROWSER_COOKIE), "")
     return known if _BROWSER.fullmatch(known) else secrets.token_hex(16)
 
 
@@ -75,7 +76,8 @@ def read_state(state: str, *, browser: str, now: datetime) -> str:
 def pay_code_named_in(state: str) -> str:
     """The token that a state names, whoever made it, or "". Enough for a link to our own page, for nothing else."""
     parts = _STATE.fullmatch(state)
-    return bytes.fromhex(parts[3]).decode(errors="replace") if parts else ""
+    named = bytes.fromhex(parts[3]).decode(errors="replace") if parts else ""
+    return named if is_token(named) else ""
 
 
 def _mac(*parts: str) -> str:
@@ -90,8 +92,13 @@ def _payer_salt(account: ChannelAccount) -> str:
     return f"payments.cashier.payer.{account.pk}"
 
 
+def _sent_as(name: str) -> str:
+    """A browser takes a cookie with this prefix over https only, so nobody on the way can slip in one of their own."""
+    return f"__Secure-{name}" if settings.SESSION_COOKIE_SECURE else name
+
+
 def _set_cookie(response: HttpResponse, name: str, value: str, *, lifetime: timedelta) -> None:
     response.set_cookie(
-        name, value, max_age=lifetime, path=COOKIE_PATH, httponly=True, samesite="Lax",
+        _sent_as(name), value, max_age=lifetime, path=COOKIE_PATH, httponly=True, samesite="Lax",
         secure=settings.SESSION_COOKIE_SECURE,
     )  # fmt: skip
