@@ -41,7 +41,23 @@ def test_a_browser_that_has_not_said_who_it_is_is_sent_through_the_channel(stran
 
 def test_the_cookies_are_for_https_only_where_the_site_is(stranger, pay_code, settings):
     settings.SESSION_COOKIE_SECURE = True
-    assert stranger.get(f"/pay/{pay_code.token}").cookies["pay_browser"]["secure"] is True
+    assert stranger.get(f"/pay/{pay_code.token}").cookies["__Secure-pay_browser"]["secure"] is True
+
+
+def test_where_the_site_is_https_a_cookie_that_plain_http_could_have_set_counts_as_none(
+    stranger, pay_code, outside, account, settings
+):
+    settings.SESSION_COOKIE_SECURE = True
+    outside.codes["c1"] = "o-payer-7"
+    state = leave_for_the_channel(stranger, pay_code)["state"]
+    cookies = stranger.get("/pay/oauth", {"code": "c1", "state": state}).cookies
+    assert list(cookies) == [f"__Secure-payer_{account.pk}"]
+    assert stranger.get(f"/pay/{pay_code.token}").status_code == 200
+    planted = Client()
+    planted.cookies[f"payer_{account.pk}"] = cookies[f"__Secure-payer_{account.pk}"].value
+    planted.cookies["pay_browser"] = stranger.cookies["__Secure-pay_browser"].value
+    assert planted.get(f"/pay/{pay_code.token}").status_code == 302
+    assert planted.get("/pay/oauth", {"code": "c1", "state": state}).status_code == 403
 
 
 def test_coming_back_with_a_code_leads_to_the_amount_and_leaves_no_code_behind(stranger, pay_code, outside, account):
