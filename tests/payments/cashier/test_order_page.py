@@ -136,7 +136,8 @@ def test_the_way_back_shows_its_host_and_tells_the_merchant_nothing(reader):
 @pytest.mark.parametrize(
     "url",
     ["", "javascript:alert(1)", "data:text/html,x", "//evil.example", "https://shop.example@evil.example/",
-     "https://evil.example\\@shop.example", "https://[", "https://", "https://shop.example:99999/"],
+     "https://evil.example\\@shop.example", "https://[", "https://", "https://shop.example:99999/",
+     "https://:pw@evil.example/", "https://@evil.example/", "https://a b.example/", "https://a\uff0fb.c/"],
 )  # fmt: skip
 def test_an_address_that_is_not_a_plain_web_address_is_no_way_back(url):
     assert orders.way_back(url) is None
