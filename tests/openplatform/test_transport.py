@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from opentelemetry.sdk.trace import TracerProvider
 
 from openplatform import transport
 from openplatform.addresses import is_public
@@ -315,3 +316,17 @@ def test_a_connection_that_one_caller_may_open_is_not_lent_to_one_who_may_not(pe
     with pytest.raises(transport.NotSent) as caught:
         call(server.host, session=None, private_hosts=frozenset())
     assert caught.value.reason == "address_refused"
+
+
+def test_nothing_of_a_trace_is_sent_to_a_third_party(peer):
+    seen: list[bytes] = []
+
+    def handler(connection: socket.socket) -> None:
+        seen.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with TracerProvider().get_tracer("test").start_as_current_span("a span") as current:
+        assert call(peer(handler).host).status == 200
+        trace_id = f"{current.get_span_context().trace_id:032x}"
+    assert b"traceparent" not in seen[0].lower()
+    assert trace_id.encode() not in seen[0]
