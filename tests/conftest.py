@@ -11,6 +11,13 @@ from pathlib import Path
 
 import pytest
 
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+# Without its background traffic: a test must not look anybody up.
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
 _servers: list = []
 
 
@@ -24,8 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     _remove_leftovers()
     data_dir = Path(os.environ["FENPAY_LOCAL_DIR"])
     data_dir.chmod(0o711)  # the server's own user must be able to pass through
-    config._fenpay_lock = lock.acquire(data_dir)
-    for server in (Postgres(data_dir, fast=True), Valkey(data_dir)):
+    held = config._fenpay_lock = lock.acquire(data_dir)
+    for server in (Postgres(data_dir, fast=True, keep_open=[held]), Valkey(data_dir, keep_open=[held])):
         server.start()
         _servers.append(server)
 
@@ -68,6 +75,15 @@ def require() -> Callable[[object, str], None]:
 
 
 @pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict, require: Callable[[object, str], None]) -> dict:
+    """The machine's own Chromium. Playwright keeps an event loop in this thread, which Django would take for async."""
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    require(executable, "no Chromium is installed (apt-get install chromium)")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    return browser_type_launch_args | {"executable_path": executable, "args": CHROMIUM_ARGUMENTS}
+
+
+@pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef) -> Iterator[None]:
     """Let a transactional test empty the append-only tables at its end: their triggers on TRUNCATE are put to rest.
 
@@ -86,6 +102,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef)
     import idgen
 
     idgen.close()  # the database of its lease is about to go
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        # A thread that a test left behind may still hold a connection, and the database could not be dropped.
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(autouse=True)

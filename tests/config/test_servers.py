@@ -172,6 +172,41 @@ def test_postgres_keeps_its_data_over_a_stop_and_over_a_kill(data_dir: Path):
     server.stop()
 
 
+def test_a_killed_server_that_nobody_has_waited_for_does_not_keep_the_next_from_starting(data_dir: Path):
+    held = lock.acquire(data_dir)
+    dead = postgres.Postgres(data_dir, keep_open=[held])
+    dead.start()
+    dead.child.kill()  # and no wait(): its number stays taken, by a zombie
+    os.close(held)
+    os.waitid(os.P_PID, dead.child.pid, os.WEXITED | os.WNOWAIT)
+    deadline = time.monotonic() + 10  # for its own children, which hold the lock
+    while _is_locked(data_dir):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert Path(f"/proc/{dead.child.pid}").exists()
+
+    server = postgres.Postgres(data_dir)
+    server.start()
+    assert query(server, "SELECT 1") == 1
+    server.stop()
+    dead.child.wait()
+
+
+def _is_locked(data_dir: Path) -> bool:
+    try:
+        os.close(lock.acquire(data_dir, wait_s=0))
+    except lock.DataDirectoryInUseError:
+        return True
+    return False
+
+
+def test_a_server_that_runs_is_not_taken_for_dead(database: postgres.Postgres, data_dir: Path):
+    with pytest.raises(postgres.EmbeddedPostgresUnavailableError, match="did not start"):
+        postgres.Postgres(data_dir).start()
+    assert "Is another postmaster" in database.log.read_text()
+    assert query(database, "SELECT 1") == 1
+
+
 def test_only_we_may_pass_to_the_sockets_and_no_parent_was_opened(database: postgres.Postgres, data_dir: Path):
     assert stat.S_IMODE(database.sockets.stat().st_mode) == 0o700
     assert stat.S_IMODE(database.cluster.stat().st_mode) == 0o700

@@ -1,7 +1,5 @@
 """A world with one printed pay code, and browsers that have or have not said who they are."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,8 +15,6 @@ from payments.models import ChannelAccount, PayCode
 from tests import factories
 from tests.payments.cashier.outside import OutsideWorld, outside_world
 from tests.payments.cashier.phone import Phone
-
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture
@@ -69,15 +65,6 @@ def payer_cookie(account: ChannelAccount, openid: str) -> HttpResponse:
     response = HttpResponse()
     payer.remember_payer(response, account, payer_id=openid)
     return response
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict, require: Callable[[object, str], None]) -> dict:
-    """The machine's own Chromium. Playwright keeps an event loop in this thread, which Django would take for async."""
-    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    require(executable, "no Chromium is installed (apt-get install chromium)")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    return browser_type_launch_args | {"executable_path": executable, "args": ["--no-sandbox", "--disable-gpu"]}
 
 
 @pytest.fixture

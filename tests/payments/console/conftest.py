@@ -1,7 +1,5 @@
 """Somebody at the console: an auditor, an operator, the developer's superuser, and somebody with no role."""
 
-import os
-import shutil
 from collections.abc import Callable
 
 import pytest
@@ -9,8 +7,6 @@ from django.contrib.auth.models import Group, User
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
-
-from tests.payments.cashier.conftest import CHROMIUMS
 
 PASSWORD = "correct-horse-battery"
 
@@ -55,12 +51,3 @@ def page_url(row: object) -> str:
 def shown(response: HttpResponse) -> str:
     assert response.status_code == 200, response.status_code
     return response.content.decode()
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict, require: Callable[[object, str], None]) -> dict:
-    """The machine's own Chromium. Playwright keeps an event loop in this thread, which Django would take for async."""
-    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    require(executable, "no Chromium is installed (apt-get install chromium)")
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    return browser_type_launch_args | {"executable_path": executable, "args": ["--no-sandbox", "--disable-gpu"]}
