@@ -22,6 +22,7 @@ START_TIMEOUT_S = 300  # crash recovery of a large log takes its time
 # Durability is given up only for test data, which no one needs after a power cut.
 FAST = ("-F", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 BUILTIN_LOCALES_SINCE = 17  # a locale that no upgrade of the C library can change under our indexes
+NEVER_A_PID = 4_194_305  # above the highest number that the kernel gives to a process
 MOVE_OR_URL = "run as an ordinary user, move the checkout out of private directories, or set DATABASE_URL"
 
 
@@ -46,14 +47,16 @@ class Postgres:
     """One server on `data_dir`, reachable only through a socket that only this user may open.
 
     Either `start` and `stop` it, or `prepare` it, run `command` as `user` in `cwd` yourself and ask `is_ready`.
+    `keep_open` are descriptors that a started server inherits: the directory's lock.
     """
 
-    def __init__(self, data_dir: Path, *, fast: bool = False) -> None:
+    def __init__(self, data_dir: Path, *, fast: bool = False, keep_open: Sequence[int] = ()) -> None:
         self.cwd = data_dir.absolute()
         self.cluster = self.cwd / "postgres"
         self.sockets = places.socket_dir(data_dir)
         self.log = self.cwd / "postgres.log"
         self.fast = fast
+        self.keep_open = keep_open
         self.child: subprocess.Popen[bytes] | None = None
         self.user = places.server_user()
 
@@ -75,6 +78,7 @@ class Postgres:
                 f"{self.cluster} was made by PostgreSQL {version} and this is {wanted}: dump it with the old one, or"
                 " remove the directory if its data is of no use"
             )
+        self._forget_dead_server()
 
     def command(self) -> Sequence[str]:
         return [
@@ -99,7 +103,9 @@ class Postgres:
     def launch(self) -> None:
         """Start the server on an existing cluster and wait until it answers."""
         with self.log.open("ab") as log:
-            self.child = process.start(self.command(), cwd=self.cwd, user=self.user, stdout=log, death_signal=SIGINT)
+            self.child = process.start(
+                self.command(), cwd=self.cwd, user=self.user, stdout=log, death_signal=SIGINT, keep_open=self.keep_open
+            )
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.is_ready():
             if self.child.poll() is not None or time.monotonic() > deadline:
@@ -128,6 +134,21 @@ class Postgres:
                         f"PostgreSQL does not run as root, and the user '{self.user}' may not pass through"
                         f" {directory}: {MOVE_OR_URL}"
                     )
+
+    def _forget_dead_server(self) -> None:
+        """Take back the process number that a killed server left behind, unless such a server still runs.
+
+        PostgreSQL asks the kernel only whether *some* process has the number: a zombie that nobody has waited for, or
+        whoever got the number since, would keep it from starting. The file's other lines stay, and with them its own
+        search for orphans that still use the old shared memory.
+        """
+        file = self.cluster / "postmaster.pid"
+        if not file.exists() or not Path("/proc/self/cmdline").exists():
+            return
+        number, *rest = file.read_text().splitlines()
+        cmdline = Path("/proc") / number / "cmdline"  # empty for a zombie
+        if not (cmdline.exists() and os.fsencode(self.cluster) in cmdline.read_bytes()):
+            file.write_text("\n".join([str(NEVER_A_PID), *rest, ""]))
 
     def _make_cluster(self) -> None:
         """Build it aside and move it into place whole, so that a kill half way leaves nothing that looks finished."""

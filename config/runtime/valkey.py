@@ -41,12 +41,14 @@ class Valkey:
     """One server on `data_dir`. The caller holds the directory's lock: a second server would share the files silently.
 
     Either `start` and `stop` it, or `prepare` it, run `command` in `cwd` yourself and ask `is_ready`.
+    `keep_open` are descriptors that a started server inherits: the directory's lock.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, keep_open: Sequence[int] = ()) -> None:
         self.cwd = data_dir.absolute() / "valkey"
         self.socket = places.valkey_socket(data_dir)
         self.log = data_dir.absolute() / "valkey.log"
+        self.keep_open = keep_open
         self.child: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
@@ -87,7 +89,7 @@ class Valkey:
     def launch(self) -> None:
         """Start the server on the files that are there and wait until it answers."""
         with self.log.open("ab") as log:
-            self.child = process.start(self.command(), cwd=self.cwd, stdout=log)
+            self.child = process.start(self.command(), cwd=self.cwd, stdout=log, keep_open=self.keep_open)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.is_ready():
             if self.child.poll() is not None or time.monotonic() > deadline:
