@@ -78,6 +78,8 @@ class Postgres:
                 f"{self.cluster} was made by PostgreSQL {version} and this is {wanted}: dump it with the old one, or"
                 " remove the directory if its data is of no use"
             )
+        if self.is_ready():
+            raise EmbeddedPostgresUnavailableError(f"another server already answers at {self.sockets}: stop it first")
         self._forget_dead_server()
 
     def command(self) -> Sequence[str]:
@@ -139,16 +141,22 @@ class Postgres:
         """Take back the process number that a killed server left behind, unless such a server still runs.
 
         PostgreSQL asks the kernel only whether *some* process has the number: a zombie that nobody has waited for, or
-        whoever got the number since, would keep it from starting. The file's other lines stay, and with them its own
+        whoever got the number since, would keep it from starting. The files' other lines stay, and with them its own
         search for orphans that still use the old shared memory.
         """
-        file = self.cluster / "postmaster.pid"
-        if not file.exists() or not Path("/proc/self/cmdline").exists():
-            return
-        number, *rest = file.read_text().splitlines()
-        cmdline = Path("/proc") / number / "cmdline"  # empty for a zombie
-        if not (cmdline.exists() and os.fsencode(self.cluster) in cmdline.read_bytes()):
-            file.write_text("\n".join([str(NEVER_A_PID), *rest, ""]))
+        for file in (self.cluster / "postmaster.pid", self.sockets / places.LONGEST_SOCKET_NAME):
+            if file.exists():
+                number, *rest = file.read_text().splitlines()
+                if not self._is_our_server(number):
+                    file.write_text("\n".join([str(NEVER_A_PID), *rest, ""]))
+
+    def _is_our_server(self, number: str) -> bool:
+        if not Path("/proc/self/cmdline").exists():
+            return True  # not Linux: only PostgreSQL's own question is left
+        try:
+            return os.fsencode(self.cluster) in (Path("/proc") / number / "cmdline").read_bytes()  # a zombie's is empty
+        except (FileNotFoundError, ProcessLookupError):
+            return False
 
     def _make_cluster(self) -> None:
         """Build it aside and move it into place whole, so that a kill half way leaves nothing that looks finished."""

@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import logging.config
-import secrets
 import socket
 from collections.abc import Iterator
 
@@ -16,7 +15,7 @@ from django.test import Client
 from openplatform import transport
 from tests.openplatform.merchants import merchant_server
 
-TOKEN = secrets.token_urlsafe(32)
+TOKEN = "XQrFMbRgBPmsiUsB9q7B9mLgw6aos2YZ3fzkhoCzLas"  # of the shape of a real one
 
 
 @pytest.fixture(params=["json", "text"])

@@ -201,9 +201,8 @@ def _is_locked(data_dir: Path) -> bool:
 
 
 def test_a_server_that_runs_is_not_taken_for_dead(database: postgres.Postgres, data_dir: Path):
-    with pytest.raises(postgres.EmbeddedPostgresUnavailableError, match="did not start"):
+    with pytest.raises(postgres.EmbeddedPostgresUnavailableError, match="another server already answers"):
         postgres.Postgres(data_dir).start()
-    assert "Is another postmaster" in database.log.read_text()
     assert query(database, "SELECT 1") == 1
 
 
