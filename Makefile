@@ -29,7 +29,7 @@ run: $(VENV)/run.stamp
 	@exec $(BIN)/python manage.py up
 
 test: $(VENV)/dev.stamp
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
