@@ -185,7 +185,6 @@ ORDER_LIFETIME = timedelta(minutes=env.number("ORDER_LIFETIME_MINUTES", 120))
 ORDER_LIFETIME_MAX = timedelta(days=7)
 CHANNEL_DEADLINE_S = env.seconds("CHANNEL_DEADLINE_S", 10.0)
 CHANNEL_CONNECT_S = env.seconds("CHANNEL_CONNECT_S", 3.0)
-CHANNEL_RESPONSE_BYTES_MAX = 1_048_576
 CHANNEL_PRIVATE_HOSTS = env.listed("CHANNEL_PRIVATE_HOSTS")  # the sandbox's host:port; production channels are public
 CREATE_WAIT_S = 3.0  # how long `POST /orders` waits for the channel unless the caller says otherwise
 CREATE_WAIT_MAX_S = 10.0

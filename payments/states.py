@@ -120,9 +120,7 @@ ORDER_OPEN = frozenset(_OPEN_ORDER)
 ORDER_PAID = frozenset({_O.SUCCEEDED, _O.SUCCEEDED_LATE})
 ORDER_UNPAID = frozenset({_O.CLOSED, _O.FAILED})
 PAYMENT_OPEN = frozenset(_OPEN_PAYMENT)
-PAYMENT_UNPAID = frozenset({_P.CLOSED, _P.FAILED})
 REFUND_OPEN = frozenset(_OPEN_REFUND)  # ABNORMAL waits for a person, who may act at the channel: it is asked about too
-REFUND_UNDONE = frozenset({_R.FAILED})
 
 
 def next_order_status(status: OrderStatus, event: OrderEvent) -> OrderStatus:

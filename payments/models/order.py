@@ -3,7 +3,6 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -172,7 +171,3 @@ class Order(models.Model):
         self.refunded_fen += refunded
         self.version += 1
         self.save(update_fields=["refund_reserved_fen", "refunded_fen", "version"])
-
-    def facts(self) -> dict[str, Any]:
-        """The bare facts, for log lines and traces: numbers and states, nothing personal."""
-        return {"order_no": str(self.order_no), "status": self.status, "amount_fen": self.amount_fen}
