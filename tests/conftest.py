@@ -6,6 +6,7 @@ The controller starts them; pytest-xdist's workers find them through the environ
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ CHROMIUM_ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+LEFTOVER_AGE_S = 600
 
 _servers: list = []
 
@@ -50,9 +53,13 @@ def _remove_leftovers() -> None:
     from config.runtime import lock
 
     for directory in Path(tempfile.gettempdir()).glob("fenpay-test-*"):
-        if directory == Path(os.environ["FENPAY_LOCAL_DIR"]) or not (directory / "lock").exists():
+        if directory == Path(os.environ["FENPAY_LOCAL_DIR"]):
             continue
         try:
+            if not (directory / "lock").exists():  # of a run that never began; one that begins now is young
+                if time.time() - directory.stat().st_mtime > LEFTOVER_AGE_S:
+                    directory.rmdir()
+                continue
             descriptor = lock.acquire(directory, wait_s=0)
         except (lock.DataDirectoryInUseError, OSError):
             continue

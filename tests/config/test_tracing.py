@@ -31,7 +31,12 @@ def run(program: str, **variables: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", f"import django; django.setup()\n{program}"],
         capture_output=True, text=True, check=True, cwd=env.BASE_DIR,
-        env={"DJANGO_SETTINGS_MODULE": "config.settings_test", "PATH": "", **variables},
+        env={
+            "DJANGO_SETTINGS_MODULE": "config.settings_test",
+            "FENPAY_LOCAL_DIR": os.environ["FENPAY_LOCAL_DIR"],
+            "PATH": "",
+            **variables,
+        },
     )  # fmt: skip
     return done.stdout.strip()
 
@@ -163,7 +168,7 @@ def test_a_started_process_stores_its_spans_when_it_stops(transactional_db):
         "tracing.stop()"
     )
     url = f"postgresql://postgres@/{connection.settings_dict['NAME']}?host={connection.settings_dict['HOST']}"
-    traceparent = run(program, TRACING="console", DATABASE_URL=url, FENPAY_LOCAL_DIR=os.environ["FENPAY_LOCAL_DIR"])
+    traceparent = run(program, TRACING="console", DATABASE_URL=url)
     (stored,) = SpanRow.of_trace(traceparent[3:35], limit=10)
     assert (stored.service, stored.name, stored.attributes) == ("fenpay-test", "at work", {"order_no": "7"})
 
