@@ -13,7 +13,7 @@ from payments.console.filters import MomentFilter, choices_filter
 from payments.console.timeline import ledger_lines
 from payments.models import LedgerAccount, LedgerEntry
 
-NUMBER = cells.own_number(title=_("entry"))
+NUMBER = cells.own_number(title=_("entry no."))
 AT = cells.column("created_at", cells.moment, title=_("at"))
 KIND = cells.column("get_kind_display", lambda display: cells.plain(display()), title=_("kind"))
 
