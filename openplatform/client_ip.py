@@ -1,0 +1,36 @@
+"""Whose request it is, by address: the peer of the connection, or what our own proxies say of it."""
+
+import ipaddress
+
+from django.conf import settings
+from django.http import HttpRequest
+
+UNKNOWN = "0.0.0.0"  # noqa: S104 - stands for nobody: a peer on a Unix socket has no address
+
+
+def client_ip(request: HttpRequest) -> str:
+    """The caller's address in its one normal form; IPv4 in IPv6's clothes counts as IPv4.
+
+    Each of our TRUSTED_PROXY_COUNT proxies appends the peer that it saw to X-Forwarded-For, so the caller stands that
+    many places from the right. Whatever stands further left the caller wrote itself.
+    """
+    seen = request.META.get("REMOTE_ADDR", "")
+    proxies = settings.TRUSTED_PROXY_COUNT
+    if proxies:
+        hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
+        # A chain that is shorter than ours did not pass all proxies: then the connection's peer is all we know.
+        seen = hops[-proxies] if len(hops) >= proxies else seen
+    return normal_ip(seen)
+
+
+def normal_ip(text: str) -> str:
+    """One text for one address; UNKNOWN for what is no address."""
+    try:
+        address = ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return UNKNOWN
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        address = ipaddress.IPv6Address(int(address))  # without a zone
+    return str(address)
