@@ -13,11 +13,11 @@ _CODES = {
     403: "APP_DISABLED, NO_AUTH",
     404: "NOT_FOUND (also when it belongs to another app)",
     405: "METHOD_NOT_ALLOWED",
-    409: "INVALID_STATE",
+    409: "INVALID_STATE, IDEMPOTENCY_IN_PROGRESS",
     411: "LENGTH_REQUIRED",
     413: "BODY_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA",
-    422: "the same number was used for something else, or the channel refused",
+    422: "the same number or Idempotency-Key was used for something else, or the channel refused",
     500: "SYSTEM_ERROR: the state is unknown; query, do not create again",
     503: "TRY_LATER: nothing was changed; sign again and retry after Retry-After",
 }

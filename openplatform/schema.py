@@ -5,12 +5,13 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
 
 from openplatform.documents import problems
 
 # What the gate itself answers, whatever the operation is.
 COMMON_STATUSES_READ = (400, 401, 403, 405, 500, 503)
-COMMON_STATUSES_WRITE = (400, 401, 403, 405, 411, 413, 415, 500, 503)
+COMMON_STATUSES_WRITE = (400, 401, 403, 405, 409, 411, 413, 415, 422, 500, 503)
 
 SIGNATURE_DESCRIPTION = """\
 `FENPAY-SHA256-RSA2048 mchid="<app id>",nonce_str="<16 to 64 characters>",timestamp="<seconds>",serial_no="<your key>",
@@ -28,6 +29,12 @@ by the platform key that `Fenpay-Serial` names over three lines: TIMESTAMP, NONC
 key that it knows in its own `Fenpay-Serial` header. Verify before you believe an answer.
 """
 
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", {"type": "string", "pattern": "^[A-Za-z0-9_-]{16,64}$"}, OpenApiParameter.HEADER,
+    description="The same request under the same key gets the answer of the first, with `Idempotent-Replayed: true`,"
+    " for seven days. Only final answers are kept: not 202, 400, 401, 403, 429 and 5xx. Sign each try anew.",
+)  # fmt: skip
+
 Endpoint = tuple[str, str, str, Callable[..., Any]]
 
 
@@ -38,6 +45,11 @@ def only_open_api(endpoints: list[Endpoint]) -> list[Endpoint]:
 
 class OpenApiSchema(AutoSchema):
     """Adds the refusals that the gate may answer to each operation."""
+
+    def get_override_parameters(self) -> list[Any]:
+        """What every write understands, whatever the operation is."""
+        parameters: list[Any] = super().get_override_parameters()
+        return parameters if self.method == "GET" else [*parameters, IDEMPOTENCY_KEY]
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         responses: dict[str, Any] = super()._get_response_bodies(direction)

@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
+from openplatform import idempotency
 from openplatform.notifications import delivery, sweep
 
 
@@ -14,3 +15,8 @@ def deliver_notification(*, notification_id: int) -> None:
 @shared_task(name="openplatform.sweep_notifications")
 def sweep_notifications() -> None:
     sweep.sweep_notifications(now=timezone.now())
+
+
+@shared_task(name="openplatform.delete_old_idempotency_keys")
+def delete_old_idempotency_keys() -> None:
+    idempotency.delete_old_keys(now=timezone.now())

@@ -1,5 +1,6 @@
 """The view that every operation of the open API extends: checked in, strict JSON, problems, signed answers."""
 
+import json
 import secrets
 import time
 from collections.abc import Iterable
@@ -16,10 +17,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from openplatform import keyring, strictjson
+from openplatform import idempotency, keyring, strictjson
 from openplatform.api.checks import CHECKS, Caller, Check, Exchange
 from openplatform.context import current_request_id
-from openplatform.problems import InvalidRequest, SignError
+from openplatform.models import IdempotencyRecord
+from openplatform.problems import (
+    IdempotencyInProgress,
+    IdempotencyMismatch,
+    InvalidRequest,
+    Problem,
+    SignError,
+    translate,
+)
 from openplatform.schema import OpenApiSchema
 from openplatform.signature import SCHEMES, answer_message
 
@@ -52,6 +61,24 @@ class OnlyJson(BaseContentNegotiation):
         return renderer, renderer.media_type
 
 
+class Replayed(Exception):
+    """The request was carried out before, under the same Idempotency-Key; `answer` is what was answered then."""
+
+    def __init__(self, answer: idempotency.Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+@translate(idempotency.IdempotencyKeyMalformed, idempotency.KeyOfAnotherRequest, idempotency.StillInFlight)
+def _key_refused(error: Exception) -> Problem:
+    match error:
+        case idempotency.KeyOfAnotherRequest():
+            return IdempotencyMismatch()
+        case idempotency.StillInFlight():
+            return IdempotencyInProgress(retry_after_s=1)
+    return InvalidRequest(f"{error.__doc__}")
+
+
 class SignatureAuthentication(BaseAuthentication):
     """Hands the framework what the checks have proven; it proves nothing itself."""
 
@@ -76,6 +103,7 @@ class OpenApiView(APIView):
     query_names: ClassVar[frozenset[str]] = frozenset()
     checks: ClassVar[tuple[Check, ...]] = CHECKS
     exchange: Exchange
+    record: IdempotencyRecord | None = None
 
     @property
     def caller(self) -> Caller:
@@ -103,6 +131,27 @@ class OpenApiView(APIView):
             check(self.exchange)
         self.perform_authentication(request)
         _ = request.data  # parsed now, so that a bad body is refused before the handler does anything
+        self._claim_key(request)
+
+    def _claim_key(self, request: Request) -> None:
+        """With an Idempotency-Key a write is carried out once. Raises Replayed with the answer that it had."""
+        key = request.headers.get("Idempotency-Key")
+        if key is None or self.exchange.is_read:
+            return
+        exchange = self.exchange
+        asked = (exchange.request.method or "", exchange.target, exchange.body)
+        found = idempotency.begin(app_id=self.caller.app_id, key=key, request=asked, now=exchange.now)
+        if isinstance(found, idempotency.Answer):
+            raise Replayed(found)
+        self.record = found
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if not isinstance(exc, Replayed):
+            return super().handle_exception(exc)
+        answer = exc.answer
+        document = json.loads(answer.body) if answer.body else None
+        headers = {"Idempotent-Replayed": "true"}
+        return Response(document, status=answer.status, content_type=answer.content_type, headers=headers)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         answer = super().finalize_response(request, response, *args, **kwargs)
@@ -112,8 +161,17 @@ class OpenApiView(APIView):
         if exchange is not None and exchange.caller is not None:
             if answer.status_code < 400:
                 keyring.remember_use(exchange.caller.serial_no, now=exchange.now)
+            if self.record is not None:
+                record = self.record
+                answer.add_post_render_callback(lambda rendered: _keep(rendered, record))
             answer.add_post_render_callback(lambda rendered: _sign(rendered, exchange))
         return answer
+
+
+def _keep(answer: Response, record: IdempotencyRecord) -> None:
+    body = answer.content.decode()
+    content_type = answer.headers.get("Content-Type", "")  # an answer without a body has none
+    idempotency.end(record, idempotency.Answer(status=answer.status_code, content_type=content_type, body=body))
 
 
 def _sign(answer: Response, exchange: Exchange) -> None:

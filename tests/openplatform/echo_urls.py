@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from idgen import NoWorker
 from openplatform.api import OpenApiView
 from openplatform.models import App
-from openplatform.problems import InvalidState
+from openplatform.problems import InvalidState, Problem
 from openplatform.serializers import StrictSerializer
 
 reached = []
+counted = []
 
 
 class Echo(OpenApiView):
@@ -84,6 +85,21 @@ class Breaks(OpenApiView):
         raise PermissionDenied
 
 
+class Counted(OpenApiView):
+    """Counts what it carried out, and answers the status that it is asked for."""
+
+    query_names = frozenset({"limit"})
+
+    def post(self, request):
+        counted.append(request.auth.app_id)
+        time.sleep(float(request.data.get("sleep_s", "0")))
+        status = int(request.data["status"])
+        if status >= 400:
+            raise Problem(status=status, code="AS_ASKED")
+        body = {"app_id": str(request.auth.app_id), "count": len(counted), "said": "成交"}
+        return Response(None if status == 204 else body, status=status)
+
+
 class Renames(OpenApiView):
     """Writes to the database, so that a refused request can be seen not to."""
 
@@ -99,6 +115,7 @@ urlpatterns = [
     path("openapi/v1/echo/<str:anything>", Echo.as_view()),
     path("openapi/v1/things", Things.as_view()),
     path("openapi/v1/breaks/<str:how>", Breaks.as_view()),
+    path("openapi/v1/counted", Counted.as_view()),
     path("openapi/v1/renames", Renames.as_view()),
     path("openapi/v1/", include("openplatform.urls")),
 ]

@@ -77,6 +77,31 @@ def test_of_many_copies_of_one_request_to_two_processes_exactly_one_passes(calle
         assert answers == {(201, None): 1, (401, "REPLAYED_NONCE"): 7}
 
 
+def test_of_many_copies_under_one_idempotency_key_in_two_processes_exactly_one_is_carried_out(caller, port):
+    target, body = "/openapi/v1/counted", b'{"status": 201, "sleep_s": 0.3}'
+    for turn in range(3):
+        requests = [
+            raw_request(
+                "POST", target, body, authorization=caller.authorization("POST", target, body),
+                headers=[f"Idempotency-Key: a-key-of-turn-{turn:04}"],
+            )
+            for _ in range(8)
+        ]  # fmt: skip
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(speak, [port] * 8, requests))
+        assert {code_of(answer) for answer in answers} <= {(201, None), (409, "IDEMPOTENCY_IN_PROGRESS")}
+        created = [headers for status, headers, _body in answers if status == 201]
+        assert sum("Idempotent-Replayed" not in headers for headers in created) == 1
+        status, headers, _body = speak(
+            port,
+            raw_request(
+                "POST", target, body, authorization=caller.authorization("POST", target, body),
+                headers=[f"Idempotency-Key: a-key-of-turn-{turn:04}"],
+            ),
+        )  # fmt: skip
+        assert (status, headers["Idempotent-Replayed"]) == (201, "true")
+
+
 def test_the_request_line_counts_as_it_was_sent(caller, port):
     def ask(raw, *, method="GET", body=b"", headers=(), authorization=None):
         authorization = authorization or caller.authorization(method, raw, body)
@@ -113,6 +138,7 @@ def test_a_chunked_body_is_refused_and_does_not_become_an_empty_one(caller, port
     assert code_of(speak(port, request)) == (411, "LENGTH_REQUIRED")
 
 
+@pytest.mark.django_db  # one test of a file must say so: pytest-django makes no database for a file that asks for none
 def test_two_authorization_headers_are_none(caller, port):
     first, second = (caller.authorization("GET", ECHO) for _ in range(2))
     request = raw_request("GET", ECHO, authorization=first, headers=[f"Authorization: {second}"])
