@@ -52,8 +52,10 @@ class OrderSerializer(StrictSerializer):
             raise serializers.ValidationError({"channel": f"must be one of {', '.join(CHANNELS)}"})
         if attrs["method"] not in capabilities.methods:
             raise serializers.ValidationError({"method": f"must be one of {', '.join(sorted(capabilities.methods))}"})
-        if (attrs["method"] in capabilities.payer_id_methods) != ("payer" in attrs):
-            raise serializers.ValidationError({"payer": "is required with method jsapi, and only then"})
+        needed = capabilities.methods[attrs["method"]]
+        if needed != set(attrs.get("payer", {})):
+            wanted = " and ".join(sorted(needed))
+            raise serializers.ValidationError({"payer": f"must name {wanted}" if needed else "is not wanted here"})
         if "expires_at" in attrs:
             self._check_expiry(attrs["expires_at"])
         return attrs

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accepted(Generic[T]):
+class Accepted(Generic[T_co]):
     """The channel answered, its answer was verified, and this is what it says."""
 
-    facts: T
+    facts: T_co
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,11 @@ class Unknown:
 
 @dataclass(frozen=True, kw_only=True)
 class PayRequest:
-    """One try. `payment_no` is our number at the channel."""
+    """One try. `payment_no` is our number at the channel.
+
+    What a method needs of the payer is said by `Capabilities`; the rest is "". `auth_code` is the bar code that the
+    payer shows: it is worth money for a minute, and is never logged.
+    """
 
     payment_no: int
     method: str
@@ -47,6 +51,8 @@ class PayRequest:
     payer_id: str
     expires_at: datetime
     notify_url: str
+    auth_code: str = field(default="", repr=False)
+    client_ip: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,10 +140,13 @@ class CallbackRefused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
-    """What a channel can do, as data."""
+    """What a channel can do, as data.
 
-    methods: frozenset[str]
-    payer_id_methods: frozenset[str]  # methods that need the payer's id at the channel
+    `methods` maps each method to what it needs of the payer: `openid` (who it is at the channel), `auth_code` (the bar
+    code that it shows), `client_ip` (where its browser is).
+    """
+
+    methods: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,11 +170,13 @@ class Channel(Protocol):
     query_schedule_s: ClassVar[tuple[int, ...]]
     refund_schedule_s: ClassVar[tuple[int, ...]]
 
-    def create(self, request: PayRequest, *, now: datetime) -> Accepted[Prepay] | Rejected | Unknown: ...
+    def create(self, request: PayRequest, *, now: datetime) -> Accepted[Prepay | TradeFacts] | Rejected | Unknown:
+        """Begin a payment: what the payer's page needs, or what became of a bar code (PAID, or NOT_PAID yet)."""
 
     def query(self, *, payment_no: int, now: datetime) -> Accepted[TradeFacts] | Rejected | Unknown: ...
 
-    def close(self, *, payment_no: int, now: datetime) -> Accepted[None] | Rejected | Unknown: ...
+    def close(self, *, payment_no: int, method: str, now: datetime) -> Accepted[None] | Rejected | Unknown:
+        """End a payment that is not paid; a bar code's is reversed. Whatever it answers, a query decides."""
 
     def refund(self, request: RefundRequest, *, now: datetime) -> Accepted[RefundFacts] | Rejected | Unknown: ...
 

@@ -93,7 +93,9 @@ def _close(payment: Payment, channel: Channel, *, clock: Clock) -> None:
     """Query → close upstream → confirm by query. What is not known there yet is closed too: it may still arrive."""
     answer = channel.query(payment_no=payment.pk, now=clock())
     if isinstance(answer, Accepted) and answer.facts.state in {TradeState.NOT_PAID, TradeState.NOT_FOUND}:
-        channel.close(payment_no=payment.pk, now=clock())  # whatever it answers, the query decides
+        channel.close(
+            payment_no=payment.pk, method=payment.method, now=clock()
+        )  # whatever it answers, the query decides
         fault_point("payment.closed_upstream")
         answer = channel.query(payment_no=payment.pk, now=clock())
     record_query(claimed=payment, answer=answer, now=clock())
@@ -107,20 +109,25 @@ def _request(payment: Payment) -> PayRequest:
 
 
 def record_create(
-    *, claimed: Payment, answer: Accepted[Prepay] | Rejected | Unknown, is_unknown_there: bool = False, now: datetime
-) -> None:
+    *, claimed: Payment, answer: Accepted[Prepay | TradeFacts] | Rejected | Unknown, is_unknown_there: bool = False,
+    now: datetime,
+) -> None:  # fmt: skip
     """Write down what the channel said to a create. A callback may have been faster: then this adds nothing.
 
     `is_unknown_there`: asked again after a refusal, the channel does not know the number either.
     """
+    if isinstance(answer, Accepted) and isinstance(answer.facts, TradeFacts) and answer.facts.state is TradeState.PAID:
+        record_query(claimed=claimed, answer=Accepted(facts=answer.facts), now=now)  # a bar code is paid at once
+        return
     with transaction.atomic(durable=True):
         order, payment = lock_payment(claimed.pk)
         is_ours = payment.release(claimed)
         if payment.status not in {PaymentStatus.SUBMITTING, PaymentStatus.UNKNOWN}:
             return
         if isinstance(answer, Accepted):
-            prepay = answer.facts
-            payment.remember_prepay(prepay=prepay.values, expires_at=now + prepay.valid_for)
+            if isinstance(answer.facts, Prepay):
+                prepay = answer.facts
+                payment.remember_prepay(prepay=prepay.values, expires_at=now + prepay.valid_for)
             _move_both(order, payment, OrderEvent.ACCEPTED, now=now, at=_next_query(payment, order, now=now))
         elif is_ours:
             _record_refusal(order, payment, answer, is_unknown_there=is_unknown_there, now=now)
@@ -141,9 +148,11 @@ def _record_refusal(
     _record_unknown(order, payment, answer, refused=counts, now=now)
 
 
-def record_prepay(*, payment_no: int, answer: Accepted[Prepay] | Rejected | Unknown, now: datetime) -> None:
+def record_prepay(
+    *, payment_no: int, answer: Accepted[Prepay | TradeFacts] | Rejected | Unknown, now: datetime
+) -> None:
     """Write down fresh parameters for the payer's page. Any other answer changes nothing; it is tried again."""
-    if not isinstance(answer, Accepted):
+    if not isinstance(answer, Accepted) or not isinstance(answer.facts, Prepay):
         return
     with transaction.atomic(durable=True):
         _order, payment = lock_payment(payment_no)

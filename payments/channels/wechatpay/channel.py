@@ -39,9 +39,7 @@ class WechatpayChannel:
     """One WeChat Pay merchant account in direct mode."""
 
     name: ClassVar[str] = "wechatpay"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        methods=frozenset({"jsapi", "native"}), payer_id_methods=frozenset({"jsapi"})
-    )
+    capabilities: ClassVar[Capabilities] = Capabilities(methods={"jsapi": frozenset({"openid"}), "native": frozenset()})
     query_schedule_s: ClassVar[tuple[int, ...]] = (5, 15, 30, 60, 180, 600)
     refund_schedule_s: ClassVar[tuple[int, ...]] = (60, 300, 600, 1200, 1800)
 
@@ -73,7 +71,13 @@ class WechatpayChannel:
             return Accepted(facts=TradeFacts(state=TradeState.NOT_FOUND, payment_no=payment_no))
         return _refused(answer)
 
-    def close(self, *, payment_no: int, now: datetime) -> Accepted[None] | Rejected | Unknown:
+    def close(
+        self,
+        *,
+        payment_no: int,
+        method: str,  # noqa: ARG002 - all of them close alike
+        now: datetime,
+    ) -> Accepted[None] | Rejected | Unknown:
         answer = self.client.call(
             method="POST", path=f"/v3/pay/transactions/out-trade-no/{payment_no}/close", fields=self._mchid(),
             reactions=reactions.CLOSE, now=now,
@@ -171,7 +175,7 @@ class WechatpayChannel:
             "notify_url": request.notify_url,
             "amount": {"total": request.amount_fen, "currency": "CNY"},
         }
-        if request.method in self.capabilities.payer_id_methods:
+        if "openid" in self.capabilities.methods[request.method]:
             fields["payer"] = {"openid": request.payer_id}
         return fields
 
