@@ -30,10 +30,14 @@ class Rejected:
 
 @dataclass(frozen=True, kw_only=True)
 class Unknown:
-    """No answer that counts. `sent` is False when certainly no byte left us. Ask again, with the same number."""
+    """No answer that counts. `sent` is False when certainly no byte left us. Ask again, with the same number.
+
+    `unwell`: it looks as if the channel itself is in trouble (no answer, HTTP 5xx), and not this one call.
+    """
 
     reason: str
     sent: bool = True
+    unwell: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +173,10 @@ class Channel(Protocol):
     # Seconds after the last move at which an open payment is asked about; the last value repeats.
     query_schedule_s: ClassVar[tuple[int, ...]]
     refund_schedule_s: ClassVar[tuple[int, ...]]
+
+    @property
+    def endpoint(self) -> str:
+        """The host that it talks to: what is in trouble there is in trouble for each of its accounts."""
 
     def create(self, request: PayRequest, *, now: datetime) -> Accepted[Prepay | TradeFacts] | Rejected | Unknown:
         """Begin a payment: what the payer's page needs, or what became of a bar code (PAID, or NOT_PAID yet)."""

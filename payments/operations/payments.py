@@ -12,10 +12,11 @@ from django.db import transaction
 
 from openplatform.faults import fault_point
 from openplatform.tracing import span
-from payments.channels.base import Accepted, Channel, PayRequest, Prepay, Rejected, TradeFacts, TradeState, Unknown
+from payments.channels.base import Accepted, PayRequest, Prepay, Rejected, TradeFacts, TradeState, Unknown
 from payments.models import Case, LedgerEntry, Order, Payment
 from payments.operations import schedules
 from payments.operations.accounts import callback_url, open_account
+from payments.operations.guarded import GuardedChannel
 from payments.operations.notices import owe_order_notification
 from payments.operations.orders import begin_closing
 from payments.states import ORDER_OPEN, ORDER_UNPAID, OrderEvent, OrderStatus, PaymentStatus
@@ -44,7 +45,7 @@ def drive_payment(*, payment_no: int, clock: Clock) -> bool:
 
 
 def _step(payment: Payment, *, clock: Clock) -> None:
-    channel = open_account(payment.account)
+    channel = GuardedChannel(open_account(payment.account))
     match PaymentStatus(payment.status):
         case PaymentStatus.PAYING:
             _look(payment, channel, clock=clock)
@@ -54,7 +55,7 @@ def _step(payment: Payment, *, clock: Clock) -> None:
             _submit(payment, channel, clock=clock)
 
 
-def _submit(payment: Payment, channel: Channel, *, clock: Clock) -> None:
+def _submit(payment: Payment, channel: GuardedChannel, *, clock: Clock) -> None:
     """Get the payment accepted. What may have been sent before is asked about first: it may even be paid."""
     if payment.was_sent_before:
         answer = channel.query(payment_no=payment.pk, now=clock())
@@ -74,7 +75,7 @@ def _submit(payment: Payment, channel: Channel, *, clock: Clock) -> None:
     record_create(claimed=payment, answer=created, is_unknown_there=is_unknown_there, now=clock())
 
 
-def _look(payment: Payment, channel: Channel, *, clock: Clock) -> None:
+def _look(payment: Payment, channel: GuardedChannel, *, clock: Clock) -> None:
     if clock() >= payment.order.expires_at:
         record_expiry(claimed=payment, now=clock())
         return
@@ -89,7 +90,7 @@ def _still_wanted(answer: Accepted[TradeFacts] | Rejected | Unknown) -> bool:
     return isinstance(answer, Accepted) and answer.facts.state is TradeState.NOT_PAID
 
 
-def _close(payment: Payment, channel: Channel, *, clock: Clock) -> None:
+def _close(payment: Payment, channel: GuardedChannel, *, clock: Clock) -> None:
     """Query → close upstream → confirm by query. What is not known there yet is closed too: it may still arrive."""
     answer = channel.query(payment_no=payment.pk, now=clock())
     if isinstance(answer, Accepted) and answer.facts.state in {TradeState.NOT_PAID, TradeState.NOT_FOUND}:

@@ -10,11 +10,12 @@ from openplatform.faults import fault_point
 from openplatform.hints import hint
 from openplatform.models import App
 from openplatform.tracing import span
-from payments.channels.base import Accepted, Channel, RefundFacts, RefundRequest, RefundState, Rejected, Unknown
+from payments.channels.base import Accepted, RefundFacts, RefundRequest, RefundState, Rejected, Unknown
 from payments.errors import PaymentsError
 from payments.models import Case, LedgerEntry, Order, Payment, Refund, RefundWish
 from payments.operations import schedules
 from payments.operations.accounts import callback_url, open_account
+from payments.operations.guarded import GuardedChannel
 from payments.operations.notices import owe_refund_notification
 from payments.operations.orders import lock_own_order
 from payments.operations.payments import lock_payment
@@ -83,7 +84,7 @@ def drive_refund(*, refund_no: int, clock: Clock) -> bool:
     with span("refunds.drive", traceparent=refund.traceparent, attributes={"fenpay.refund_no": str(refund_no)}):
         answer: Accepted[RefundFacts] | Rejected | Unknown
         try:
-            answer = _ask(refund, open_account(refund.payment.account), clock=clock)
+            answer = _ask(refund, GuardedChannel(open_account(refund.payment.account)), clock=clock)
         except Exception as error:
             # A defect, a lost database, the soft limit: the row must not come back every lease as if nothing had been.
             logger.exception("refund %s could not be driven", refund_no)
@@ -92,7 +93,7 @@ def drive_refund(*, refund_no: int, clock: Clock) -> bool:
     return True
 
 
-def _ask(refund: Refund, channel: Channel, *, clock: Clock) -> Accepted[RefundFacts] | Rejected | Unknown:
+def _ask(refund: Refund, channel: GuardedChannel, *, clock: Clock) -> Accepted[RefundFacts] | Rejected | Unknown:
     if refund.was_sent_before:
         known = channel.query_refund(refund_no=refund.pk, payment_no=refund.payment_id, now=clock())
         if not _is_unknown_there(known) or refund.status in {RefundStatus.PROCESSING, RefundStatus.ABNORMAL}:

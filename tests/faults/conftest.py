@@ -5,10 +5,13 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
+from openplatform.breaker import Breaker
 from openplatform.models import Merchant
 from payments.models import ChannelAccount, Order, Payment, Refund
 from payments.operations import payments, refunds
+from payments.operations.accounts import open_account
 from payments.operations.demo import wechatpay_account_values
+from payments.operations.guarded import breaker_of
 from tests import factories
 from tests.factories import again, the_payment
 from tests.sandboxes import RunningSandbox, fresh_sandbox, running_sandbox, session_sandbox
@@ -29,6 +32,10 @@ class Shop:
             is_sandbox=True, now=self.now(),
         )  # fmt: skip
         self.app = factories.an_app(merchant=merchant)
+
+    @property
+    def breaker(self) -> Breaker:
+        return breaker_of(open_account(self.account))
 
     def now(self) -> datetime:
         return timezone.now() + self.offset
@@ -81,4 +88,6 @@ def shop(running_sandbox: RunningSandbox, transactional_db: None, settings) -> S
     settings.CHANNEL_DEADLINE_S = 1.0
     settings.CHANNEL_CONNECT_S = 0.5
     running_sandbox.control.options(timeout_s=2.0)
-    return Shop(running_sandbox)
+    shop = Shop(running_sandbox)
+    shop.breaker.reset()  # the tests before may have left points on it
+    return shop

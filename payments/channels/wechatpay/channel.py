@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
 from openplatform import transport
@@ -46,6 +46,10 @@ class WechatpayChannel:
     def __init__(self, config: AccountConfig) -> None:
         self.config = config
         self.client = WechatpayClient(config)
+
+    @property
+    def endpoint(self) -> str:
+        return str(urlsplit(self.config.settings["api_base"]).netloc)
 
     def create(self, request: PayRequest, *, now: datetime) -> Accepted[Prepay] | Rejected | Unknown:
         answer = self.client.call(

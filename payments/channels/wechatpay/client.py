@@ -71,7 +71,7 @@ class WechatpayClient:
                 )
             except transport.TransportError as error:
                 current.set_attribute("fenpay.unknown", error.reason)
-                return Unknown(reason=error.reason, sent=isinstance(error, transport.NoAnswer))
+                return Unknown(reason=error.reason, sent=isinstance(error, transport.NoAnswer), unwell=True)
             current.set_attribute("http.response.status_code", reply.status)
             return self._read(reply, reactions=reactions, now=now)
 
@@ -129,7 +129,7 @@ def _read_error(reply: transport.Reply, *, reactions: Mapping[str, Reaction]) ->
     code = normal_code(said) if _CODE.fullmatch(said) else ""
     reaction = reactions.get(code, Reaction.UNKNOWN)
     if reaction is Reaction.UNKNOWN:
-        return Unknown(reason=f"HTTP {reply.status} {code}".strip())
+        return Unknown(reason=f"HTTP {reply.status} {code}".strip(), unwell=reply.status >= 500)
     return Refusal(reaction=reaction, code=code, message=_printable(str(fields.get("message", ""))))
 
 
