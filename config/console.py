@@ -45,6 +45,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
         Item("openplatform.appkey", gettext_lazy("App keys"), "key"),
         Item("openplatform.platformkey", gettext_lazy("Platform keys"), "vpn_key"),
         Item("payments.paycode", gettext_lazy("Pay codes"), "qr_code_2"),
+        Item("payments.orderpolicy", gettext_lazy("Order policies"), "rule"),
     ]),
     (gettext_lazy("Delivery"), [
         Item("openplatform.notification", gettext_lazy("Notifications"), "outgoing_mail"),

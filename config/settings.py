@@ -243,6 +243,7 @@ CELERY: dict[str, Any] = {
         for name, seconds in {
             "payments.sweep_payments": 2.0,
             "payments.sweep_refunds": 2.0,
+            "payments.sweep_rechecks": 300.0,
             "openplatform.sweep_notifications": 2.0,
             "openplatform.delete_old_idempotency_keys": 600.0,
             "config.delete_old_spans": 600.0,

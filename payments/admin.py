@@ -14,10 +14,11 @@ from payments.console import (
     orders,
     pay_codes,
     payments,
+    policies,
     refunds,
 )
 
 __all__ = [
     "callbacks", "cases", "channel_accounts", "events", "ledger", "notifications", "orders", "pay_codes", "payments",
-    "refunds",
+    "policies", "refunds",
 ]  # fmt: skip

@@ -100,6 +100,12 @@ def due_payments(*, now: datetime, lease: timedelta, limit: int) -> list[Payment
     return list(_due(Payment.objects.all(), now=now, lease=lease).only("payment_no", "channel")[:limit])
 
 
+def due_rechecks(*, now: datetime, limit: int) -> list[Payment]:
+    """Ended payments that are asked about once more, the longest overdue first."""
+    due = Payment.objects.filter(recheck_at__lte=now).order_by("recheck_at")
+    return list(due.only("payment_no", "channel")[:limit])
+
+
 def due_refunds(*, now: datetime, lease: timedelta, limit: int) -> list[Refund]:
     """Open refunds that somebody should ask about, the longest overdue first."""
     return list(_due(Refund.objects.select_related("payment"), now=now, lease=lease)[:limit])

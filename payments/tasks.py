@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from payments.operations import payments, refunds, sweeps
+from payments.operations import payments, rechecks, refunds, sweeps
 
 
 @shared_task(name="payments.drive_payment")
@@ -14,6 +14,16 @@ def drive_payment(*, payment_no: int) -> None:
 @shared_task(name="payments.drive_refund")
 def drive_refund(*, refund_no: int) -> None:
     refunds.drive_refund(refund_no=refund_no, clock=timezone.now)
+
+
+@shared_task(name="payments.recheck_payment")
+def recheck_payment(*, payment_no: int) -> None:
+    rechecks.recheck_payment(payment_no=payment_no, clock=timezone.now)
+
+
+@shared_task(name="payments.sweep_rechecks")
+def sweep_rechecks() -> None:
+    rechecks.sweep_rechecks(now=timezone.now())
 
 
 @shared_task(name="payments.sweep_payments")

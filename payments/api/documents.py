@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from openplatform.documents import problems
 from payments.api.serializers import OrderSerializer, RefundSerializer
+from payments.models import Refund
 from payments.states import OrderStatus, RefundStatus
 
 TAG_ORDERS, TAG_REFUNDS = ["orders"], ["refunds"]
@@ -52,7 +53,12 @@ REFUND_ANSWER = inline_serializer(
     "Refund",
     {
         "app_id": _text(), "refund_no": _text(), "out_refund_no": _text(), "order_no": _text(),
-        "out_trade_no": _text(), "status": serializers.ChoiceField([status.value for status in RefundStatus]),
+        "out_trade_no": _text(),
+        "kind": serializers.ChoiceField(
+            Refund.Kind.values,
+            help_text="`late` and `surplus` are ours: money that came too late, or twice, goes back by itself.",
+        ),
+        "status": serializers.ChoiceField([status.value for status in RefundStatus]),
         "amount": _text(), "amount_fen": serializers.IntegerField(), "currency": _text(), "reason": _text(),
         "channel_refund_no": _maybe(), "failure_code": _maybe(), "created_at": _text(), "succeeded_at": _maybe(),
         "version": serializers.IntegerField(), "next_check_at": _maybe(), "trace_id": _maybe(),

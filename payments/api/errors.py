@@ -6,6 +6,8 @@ from openplatform.problems import Problem, translate
 from payments.errors import PaymentsError
 
 STATUS_BY_CODE = {
+    "CASE_OF_ANOTHER_KIND": 409,
+    "CASE_RESOLVED": 409,
     "CHANNEL_NOT_AVAILABLE": 422,
     "CHANNEL_REJECTED": 422,
     "INVALID_REQUEST": 400,

@@ -22,10 +22,14 @@ class Accepted(Generic[T_co]):
 
 @dataclass(frozen=True, kw_only=True)
 class Rejected:
-    """A definite no: the channel did not execute the request and will not. `code` is theirs."""
+    """A definite no: the channel did not execute the request and will not. `code` is theirs.
+
+    `account_refused`: not because of this payment, but of the account: another account of the merchant may do.
+    """
 
     code: str
     message: str = ""
+    account_refused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ class Question:
     button: str
     answer: str  # what the button stands for: a row that changed meanwhile asks another question
     is_dangerous: bool = False
+    note_label: str = ""  # asks for a line of text, posted as `note`
 
 
 def confirm(

@@ -12,11 +12,11 @@ from openplatform.models import Merchant
 from openplatform.sealing import seal, unseal
 from payments.errors import PaymentsError
 
-ONE_ACTIVE = "channel_account_one_active_per_merchant_and_channel"
+ONE_ACTIVE = "channel_account_one_active_per_rank"
 
 
 class OtherAccountActive(PaymentsError):
-    """The merchant has another active account at this channel; switch that one off first."""
+    """The merchant has another active account of this rank at the channel; switch that one off first."""
 
     code = "OTHER_ACCOUNT_ACTIVE"
 
@@ -32,6 +32,9 @@ class ChannelAccount(models.Model):
     secrets_sealed = models.BinaryField(editable=False)
     is_sandbox = models.BooleanField(_("sandbox"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
+    rank = models.PositiveSmallIntegerField(
+        _("rank"), default=0, help_text=_("0 is asked first; a higher one when that account is refused by the channel.")
+    )
     created_at = models.DateTimeField(_("created at"))
 
     class Meta:
@@ -39,7 +42,7 @@ class ChannelAccount(models.Model):
         verbose_name_plural = _("channel accounts")
         constraints = [
             models.UniqueConstraint(
-                fields=["merchant", "channel"],
+                fields=["merchant", "channel", "rank"],
                 condition=models.Q(is_active=True),
                 name=ONE_ACTIVE,
             ),
@@ -49,7 +52,7 @@ class ChannelAccount(models.Model):
         return self.name
 
     @classmethod
-    def register(
+    def register(  # noqa: PLR0913 - one row, all named
         cls,
         *,
         merchant: Merchant,
@@ -59,11 +62,13 @@ class ChannelAccount(models.Model):
         secrets: dict[str, str],
         now: datetime,
         is_sandbox: bool = False,
+        rank: int = 0,
     ) -> "ChannelAccount":
         """Write down an account; its secrets are sealed before they reach the database."""
         account = cls(
-            merchant=merchant, channel=channel, name=name, settings=settings, is_sandbox=is_sandbox, created_at=now
-        )
+            merchant=merchant, channel=channel, name=name, settings=settings, is_sandbox=is_sandbox, rank=rank,
+            created_at=now,
+        )  # fmt: skip
         account.secrets_sealed = seal(json.dumps(secrets).encode(), aad=account._aad())
         account.save(force_insert=True)
         return account

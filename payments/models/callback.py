@@ -70,11 +70,24 @@ class Case(models.Model):
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.OPEN)
     seen_count = models.PositiveIntegerField(_("times seen"), default=1)
     opened_at = models.DateTimeField(_("opened at"))
+    resolution = models.CharField(_("what was decided"), max_length=200, blank=True)
+    resolved_by = models.CharField(_("resolved by"), max_length=150, blank=True)
+    resolved_at = models.DateTimeField(_("resolved at"), null=True)
 
     class Meta:
         verbose_name = _("case")
         verbose_name_plural = _("cases")
-        constraints = [models.UniqueConstraint(fields=["kind", "key"], name="case_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "key"], name="case_once"),
+            models.CheckConstraint(
+                condition=models.Q(status="resolved", resolved_at__isnull=False)
+                & ~models.Q(resolution="")
+                & ~models.Q(resolved_by="")
+                | models.Q(status="open", resolved_at=None),
+                name="case_resolved_says_how",
+            ),
+        ]
+        permissions = [("resolve_case", "Can resolve a case")]
         indexes = [models.Index(fields=["status", "-opened_at"], name="case_status_opened")]
 
     def __str__(self) -> str:
@@ -82,8 +95,22 @@ class Case(models.Model):
 
     @classmethod
     def report(cls, *, kind: Kind, key: str, now: datetime, **about: object) -> "Case":
-        """Open the case, or count it once more. `about` names rows and details."""
+        """Open the case, or count it once more. `about` names rows and details.
+
+        One that was resolved stays so: what was decided about this thing holds for what is told of it again.
+        """
         case, created = cls.objects.get_or_create(kind=kind, key=key, defaults={"opened_at": now, **about})
         if not created:
             cls.objects.filter(pk=case.pk).update(seen_count=models.F("seen_count") + 1)
         return case
+
+    @classmethod
+    def lock(cls, case_id: int) -> "Case":
+        """The row, held until the transaction ends. Lock its order first."""
+        return cls.objects.select_for_update().get(pk=case_id)
+
+    def resolve(self, *, resolution: str, by: str, now: datetime) -> None:
+        """Somebody has looked at it and says what was decided."""
+        self.status = self.Status.RESOLVED
+        self.resolution, self.resolved_by, self.resolved_at = resolution[:200], by[:150], now
+        self.save(update_fields=["status", "resolution", "resolved_by", "resolved_at"])

@@ -35,6 +35,10 @@ class Payment(Driven):
     # What the payer's page needs: {"prepay_id": …} or {"code_url": …}, and until when the channel honours it.
     prepay = models.JSONField(_("prepay"), default=dict)
     prepay_expires_at = models.DateTimeField(null=True)
+    is_surplus = models.BooleanField(_("paid twice"), default=False)
+    # One that ended unpaid is asked about for some days more: until the bill of its day must have told.
+    recheck_at = models.DateTimeField(null=True)
+    recheck_count = models.PositiveSmallIntegerField(default=0)
     traceparent = models.CharField(max_length=55, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"))
     paid_at = models.DateTimeField(_("paid at"), null=True)
@@ -49,6 +53,11 @@ class Payment(Driven):
             models.UniqueConstraint(
                 fields=["order"], condition=models.Q(status__in=IN_OPEN), name="payment_one_open_per_order"
             ),
+            models.UniqueConstraint(
+                fields=["order"],
+                condition=models.Q(status=PaymentStatus.SUCCEEDED, is_surplus=False),
+                name="payment_one_pays_the_order",
+            ),
             models.CheckConstraint(
                 condition=~models.Q(status__in=IN_OPEN) | models.Q(next_check_at__isnull=False),
                 name="payment_open_is_scheduled",
@@ -56,6 +65,7 @@ class Payment(Driven):
         ]
         indexes = [
             models.Index(fields=["next_check_at"], condition=models.Q(next_check_at__isnull=False), name="payment_due"),
+            models.Index(fields=["recheck_at"], condition=models.Q(recheck_at__isnull=False), name="payment_recheck"),
         ]
 
     def __str__(self) -> str:
@@ -81,6 +91,20 @@ class Payment(Driven):
         if not cls.claim_row(payment_no, now=now, lease=lease):
             return None
         return cls.objects.select_related("account", "order").get(pk=payment_no)
+
+    @classmethod
+    def claim_recheck(cls, payment_no: int, *, now: datetime, again_at: datetime) -> "Payment | None":
+        """An ended payment that is due to be asked about, or None. It comes back at `again_at` if we die meanwhile."""
+        due = cls.objects.filter(pk=payment_no, recheck_at__lte=now)
+        if not due.update(recheck_at=again_at):
+            return None
+        return cls.objects.select_related("account").get(pk=payment_no)
+
+    def plan_recheck(self, *, at: datetime | None) -> None:
+        """When this ended payment is asked about next; None for never again."""
+        self.recheck_at = at
+        self.recheck_count += 1
+        self.save(update_fields=["recheck_at", "recheck_count"])
 
     @property
     def is_open(self) -> bool:

@@ -33,12 +33,18 @@ class RefundWish:
 class Refund(Driven):
     """`refund_no` is what the channel knows it by: every retry carries the same number and the same amount."""
 
+    class Kind(models.TextChoices):
+        MERCHANT = "merchant", _("asked for by the merchant")
+        LATE = "late", _("paid too late, given back by itself")
+        SURPLUS = "surplus", _("paid twice, given back by itself")
+
     open_statuses = IN_OPEN
 
     refund_no = SnowflakeField(_("refund no."), primary_key=True)
     app = models.ForeignKey(App, on_delete=models.PROTECT, verbose_name=_("app"))
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="refunds", verbose_name=_("order"))
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refunds", verbose_name=_("payment"))
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.MERCHANT)
     out_refund_no = models.CharField(_("merchant's refund no."), max_length=64)
     content_digest = models.CharField(max_length=64, editable=False)
     amount_fen = models.BigIntegerField(_("amount (fen)"))
@@ -60,6 +66,9 @@ class Refund(Driven):
             status_check(RefundStatus, name="refund_status_known"),
             models.CheckConstraint(condition=models.Q(amount_fen__gt=0), name="refund_amount_positive"),
             models.CheckConstraint(
+                condition=models.Q(kind__in=["merchant", "late", "surplus"]), name="refund_kind_known"
+            ),
+            models.CheckConstraint(
                 condition=~models.Q(status__in=IN_OPEN) | models.Q(next_check_at__isnull=False),
                 name="refund_open_is_scheduled",
             ),
@@ -78,10 +87,12 @@ class Refund(Driven):
         return str(self.refund_no)
 
     @classmethod
-    def ask(cls, *, order: Order, payment: Payment, wish: RefundWish, now: datetime) -> "Refund":
+    def ask(
+        cls, *, order: Order, payment: Payment, wish: RefundWish, now: datetime, kind: Kind = Kind.MERCHANT
+    ) -> "Refund":
         """Write down the wish. Raises IntegrityError `refund_out_refund_no_unique` when the number is taken."""
         return cls.objects.create(
-            app_id=order.app_id, order=order, payment=payment, out_refund_no=wish.out_refund_no,
+            app_id=order.app_id, order=order, payment=payment, kind=kind, out_refund_no=wish.out_refund_no,
             content_digest=wish.digest, amount_fen=wish.amount_fen, reason=wish.reason,
             notify_url=wish.notify_url or order.notify_url, status=RefundStatus.CREATED, created_at=now,
             traceparent=current_traceparent(),
@@ -102,6 +113,11 @@ class Refund(Driven):
     @property
     def trace_id(self) -> str:
         return trace_id_of(self.traceparent)
+
+    @property
+    def counts_on_order(self) -> bool:
+        """Whether the order's own money goes back: a payment too many never was that."""
+        return self.kind != self.Kind.SURPLUS
 
     @property
     def is_open(self) -> bool:

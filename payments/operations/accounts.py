@@ -6,7 +6,7 @@ from openplatform.models import App
 from payments.channels.base import AccountConfig, Channel
 from payments.channels.registry import CHANNELS, open_channel
 from payments.errors import PaymentsError
-from payments.models import ChannelAccount
+from payments.models import ChannelAccount, Payment
 
 
 class ChannelNotAvailable(PaymentsError):
@@ -19,10 +19,25 @@ def active_account(*, app: App, channel: str, method: str) -> ChannelAccount:
     """The merchant's account for new payments. Raises ChannelNotAvailable."""
     if channel not in CHANNELS or method not in CHANNELS[channel].capabilities.methods:
         raise ChannelNotAvailable
-    account = ChannelAccount.objects.filter(merchant_id=app.merchant_id, channel=channel, is_active=True).first()
+    active = ChannelAccount.objects.filter(merchant_id=app.merchant_id, channel=channel, is_active=True)
+    account = active.order_by("rank").first()
     if account is None:
         raise ChannelNotAvailable
     return account
+
+
+def next_account(payment: Payment) -> ChannelAccount | None:
+    """The account to turn to when the channel refuses `payment` because of its account; None when there is none.
+
+    A payer's id belongs to one appid: where the method needs it, only an account under the same appid will do.
+    """
+    used = payment.account
+    others = ChannelAccount.objects.filter(
+        merchant_id=used.merchant_id, channel=used.channel, is_active=True, rank__gt=used.rank
+    )
+    if payment.payer_id:
+        others = others.filter(settings__appid=used.settings.get("appid"))
+    return others.order_by("rank").first()
 
 
 def open_account(account: ChannelAccount) -> Channel:

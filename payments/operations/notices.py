@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from openplatform.notifications import owe
-from payments.models import Order, Refund
+from payments.models import Order, Payment, Refund
 from payments.money import yuan_text
+from payments.states import PaymentStatus
 
 
 def order_data(order: Order) -> dict[str, Any]:
     """An order as answers and notifications show it. Money in both forms, ids and times as text."""
-    payment = order.payments.order_by("-payment_no").first()
+    payment = _shown_payment(order)
     return {
         "order_no": str(order.pk),
         "out_trade_no": order.out_trade_no,
@@ -34,6 +35,13 @@ def order_data(order: Order) -> dict[str, Any]:
     }
 
 
+def _shown_payment(order: Order) -> Payment | None:
+    """The try that paid the order, or else the newest one."""
+    tries = list(order.payments.order_by("-payment_no"))
+    paid = (one for one in tries if one.status == PaymentStatus.SUCCEEDED and not one.is_surplus)
+    return next(paid, tries[0] if tries else None)
+
+
 def refund_data(refund: Refund) -> dict[str, Any]:
     """A refund as answers and notifications show it."""
     order = refund.order
@@ -42,6 +50,7 @@ def refund_data(refund: Refund) -> dict[str, Any]:
         "out_refund_no": refund.out_refund_no,
         "order_no": str(order.pk),
         "out_trade_no": order.out_trade_no,
+        "kind": refund.kind,
         "status": refund.status,
         "amount": yuan_text(refund.amount_fen),
         "amount_fen": refund.amount_fen,

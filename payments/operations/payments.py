@@ -6,22 +6,25 @@ the money may be, and asking again with the same number is always safe.
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
 from openplatform.faults import fault_point
 from openplatform.tracing import span
 from payments.channels.base import Accepted, PayRequest, Prepay, Rejected, TradeFacts, TradeState, Unknown
-from payments.models import Case, LedgerEntry, Order, Payment
+from payments.models import Case, ChannelAccount, LatePayment, LedgerEntry, Order, OrderPolicy, Payment
 from payments.operations import schedules
-from payments.operations.accounts import callback_url, open_account
+from payments.operations.accounts import callback_url, next_account, open_account
 from payments.operations.guarded import GuardedChannel
 from payments.operations.notices import owe_order_notification
-from payments.operations.orders import begin_closing
-from payments.states import ORDER_OPEN, ORDER_UNPAID, OrderEvent, OrderStatus, PaymentStatus
+from payments.operations.orders import begin_closing, hint_payment
+from payments.operations.returns import return_late, return_surplus
+from payments.states import ORDER_OPEN, ORDER_UNPAID, PAYMENT_OPEN, OrderEvent, OrderStatus, PaymentStatus
 
 Clock = Callable[[], datetime]
+RECHECK_AFTER = timedelta(days=1)  # of a payment that ended unpaid, see payments.operations.rechecks
+BY_POLICY = "policy of the app"
 logger = logging.getLogger(__name__)
 
 
@@ -141,12 +144,26 @@ def _record_refusal(
     counts = isinstance(answer, Rejected) and is_unknown_there
     is_enough = not payment.was_sent_before or payment.refused_count + 1 >= schedules.EVIDENCE_COUNT
     if isinstance(answer, Rejected) and counts and is_enough:
-        order.failure_code = answer.code[:64]
         because = f"{answer.code} {answer.message}".strip()
+        if answer.account_refused and (account := next_account(payment)) is not None:
+            _turn_to(account, order=order, payment=payment, because=because, now=now)
+            return
+        order.failure_code = answer.code[:64]
         _move_both(order, payment, OrderEvent.REJECTED, now=now, because=because)
         owe_order_notification(order, event_type="order.failed", now=now)
         return
     _record_unknown(order, payment, answer, refused=counts, now=now)
+
+
+def _turn_to(account: ChannelAccount, *, order: Order, payment: Payment, because: str, now: datetime) -> None:
+    """Try the merchant's next account, under a number of its own. The payer cannot have paid: the channel has refused
+    this one and does not know it, and nothing of it was ever shown.
+    """
+    payment.move(OrderEvent.REJECTED, now=now, next_check_at=None, because=because)
+    payment.plan_recheck(at=now + RECHECK_AFTER)
+    another = Payment.start(order=order, account=account, payer_id=payment.payer_id, now=now)
+    hint_payment(another)
+    logger.error("account %s is refused by its channel; account %s is asked instead", payment.account_id, account.pk)
 
 
 def record_prepay(
@@ -191,20 +208,52 @@ def record_paid(order: Order, payment: Payment, *, facts: TradeFacts, now: datet
     if payment.status == PaymentStatus.SUCCEEDED or not is_expected or payment.is_number_taken(facts.channel_trade_no):
         return _report_mismatch(payment, facts=facts, now=now)
     late = not payment.is_open
+    payment.is_surplus = order.is_paid
     payment.remember_paid(channel_trade_no=facts.channel_trade_no, paid_at=facts.paid_at or now)
     payment.move(OrderEvent.PAID_LATE if late else OrderEvent.PAID, now=now, next_check_at=None)
     LedgerEntry.post_payment(payment=payment, now=now)
     if OrderStatus(order.status) in ORDER_OPEN:
         order.move(OrderEvent.PAID, now=now)
         owe_order_notification(order, event_type="order.succeeded", now=now)
+        _close_other(order, now=now)
         return "paid"
     if OrderStatus(order.status) in ORDER_UNPAID:
-        order.move(OrderEvent.PAID_LATE, now=now)
-        owe_order_notification(order, event_type="order.succeeded_late", now=now)
-        Case.report(kind=Case.Kind.PAID_LATE, key=str(payment.pk), order=order, payment=payment, now=now)
-        return "paid late"
-    Case.report(kind=Case.Kind.DUPLICATE_PAID, key=str(payment.pk), order=order, payment=payment, now=now)
+        return _record_late(order, payment, now=now)
+    return _record_surplus(order, payment, now=now)
+
+
+def _record_late(order: Order, payment: Payment, *, now: datetime) -> str:
+    """The money came after we had called the order closed or failed; what becomes of it is the merchant's policy."""
+    order.move(OrderEvent.PAID_LATE, now=now)
+    owe_order_notification(order, event_type="order.succeeded_late", now=now)
+    case = Case.report(kind=Case.Kind.PAID_LATE, key=str(payment.pk), order=order, payment=payment, now=now)
+    wanted = OrderPolicy.of(order.app_id).late_payment
+    if wanted == LatePayment.REFUND:
+        refund = return_late(payment, order=order, now=now)
+        case.resolve(resolution=f"refund {refund.pk}", by=BY_POLICY, now=now)
+    elif wanted == LatePayment.ACCEPT:
+        case.resolve(resolution="accepted", by=BY_POLICY, now=now)
+    return "paid late"
+
+
+def _record_surplus(order: Order, payment: Payment, *, now: datetime) -> str:
+    """The order is paid already, by another try. Nobody may keep this money: it goes back by itself."""
+    refund = return_surplus(payment, order=order, now=now)
+    Case.report(
+        kind=Case.Kind.DUPLICATE_PAID, key=str(payment.pk), order=order, payment=payment, refund=refund, now=now
+    )
+    owe_order_notification(order, event_type="order.duplicate_paid", now=now)
     return "paid twice"
+
+
+def _close_other(order: Order, *, now: datetime) -> None:
+    """Another try that is still open must not be paid too."""
+    other = order.payments.filter(status__in=[status.value for status in PAYMENT_OPEN]).first()
+    if other is None:
+        return
+    if other.status != PaymentStatus.CLOSING:
+        other.move(OrderEvent.CLOSE_ASKED, now=now, next_check_at=now, because="the order is paid by another try")
+    hint_payment(other)
 
 
 def record_expiry(*, claimed: Payment, now: datetime) -> None:
@@ -232,7 +281,8 @@ def _record_unpaid(order: Order, payment: Payment, *, facts: TradeFacts, now: da
     )
     if facts.state is TradeState.CLOSED or never_arrived:
         _move_both(order, payment, OrderEvent.CLOSED, now=now, because=facts.state)
-        owe_order_notification(order, event_type="order.closed", now=now)
+        if order.status == OrderStatus.CLOSED:
+            owe_order_notification(order, event_type="order.closed", now=now)
         return
     if is_closing:
         at = schedules.at_step(schedules.CLOSING_S, step=payment.checks_count, now=now)
@@ -257,8 +307,12 @@ def _record_unknown(
 def _move_both(
     order: Order, payment: Payment, event: OrderEvent, *, now: datetime, at: datetime | None = None, because: str = ""
 ) -> None:
+    """Move the payment, and the order unless it is over: another of its tries was paid."""
     payment.move(event, now=now, next_check_at=at, because=because)
-    order.move(event, now=now, because=because)
+    if not payment.is_open:
+        payment.plan_recheck(at=now + RECHECK_AFTER)
+    if OrderStatus(order.status) in ORDER_OPEN:
+        order.move(event, now=now, because=because)
 
 
 def _next_query(payment: Payment, order: Order, *, now: datetime) -> datetime:

@@ -7,7 +7,6 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 
 from openplatform.faults import fault_point
-from openplatform.hints import hint
 from openplatform.models import App
 from openplatform.tracing import span
 from payments.channels.base import Accepted, RefundFacts, RefundRequest, RefundState, Rejected, Unknown
@@ -19,6 +18,7 @@ from payments.operations.guarded import GuardedChannel
 from payments.operations.notices import owe_refund_notification
 from payments.operations.orders import lock_own_order
 from payments.operations.payments import lock_payment
+from payments.operations.returns import hint_refund
 from payments.states import PaymentStatus, RefundEvent, RefundStatus
 
 NUMBER_TAKEN = "refund_out_refund_no_unique"
@@ -54,7 +54,7 @@ def create_refund(*, app: App, order_no: int, wish: RefundWish, now: datetime) -
 
 def _reserve(order: Order, *, wish: RefundWish, now: datetime) -> Refund:
     order.reserve_refund(amount_fen=wish.amount_fen)
-    payment = Payment.lock(order.payments.get(status=PaymentStatus.SUCCEEDED).pk)
+    payment = Payment.lock(order.payments.get(status=PaymentStatus.SUCCEEDED, is_surplus=False).pk)
     refund = Refund.ask(order=order, payment=payment, wish=wish, now=now)
     refund.move(RefundEvent.SUBMITTED, now=now, next_check_at=now)
     hint_refund(refund)
@@ -65,11 +65,6 @@ def _same(refund: Refund, *, wish: RefundWish) -> Refund:
     if refund.content_digest != wish.digest:
         raise OutRefundNoReused
     return refund
-
-
-def hint_refund(refund: Refund) -> None:
-    """Wake a worker of the channel's own queue; the sweep finds the row anyway."""
-    hint("payments.drive_refund", queue=f"channel.{refund.payment.channel}", refund_no=refund.pk)
 
 
 def drive_refund(*, refund_no: int, clock: Clock) -> bool:
@@ -159,7 +154,7 @@ def apply_facts(order: Order, payment: Payment, refund: Refund, *, facts: Refund
     match facts.state:
         case RefundState.SUCCEEDED:
             refund.move(RefundEvent.SUCCEEDED, now=now, next_check_at=None)
-            order.settle_refund(amount_fen=refund.amount_fen, done=True)
+            _settle(order, refund, done=True)
             _post_and_tell(payment, refund, event_type="refund.succeeded", now=now)
         case RefundState.NOT_DONE:
             _fail(order, refund, RefundEvent.FAILED, code="CLOSED", because="closed by the channel", now=now)
@@ -175,7 +170,7 @@ def _after_the_end(order: Order, payment: Payment, refund: Refund, *, facts: Ref
     if refund.status == RefundStatus.FAILED and facts.state is RefundState.SUCCEEDED:
         refund.channel_refund_no = facts.channel_refund_no
         refund.move(RefundEvent.SUCCEEDED_LATE, now=now, next_check_at=None)
-        counted = order.count_late_refund(amount_fen=refund.amount_fen)
+        counted = not refund.counts_on_order or order.count_late_refund(amount_fen=refund.amount_fen)
         Case.report(
             kind=Case.Kind.REFUND_LATE, key=str(refund.pk), order=order, refund=refund, now=now,
             details={"counted": counted},
@@ -194,6 +189,11 @@ def _after_the_end(order: Order, payment: Payment, refund: Refund, *, facts: Ref
         details={"ours": refund.status, "told": facts.state},
     )  # fmt: skip
     return "contradicted"
+
+
+def _settle(order: Order, refund: Refund, *, done: bool) -> None:
+    if refund.counts_on_order:
+        order.settle_refund(amount_fen=refund.amount_fen, done=done)
 
 
 def _post_and_tell(payment: Payment, refund: Refund, *, event_type: str, now: datetime) -> None:
@@ -246,7 +246,7 @@ def _fail(order: Order, refund: Refund, event: RefundEvent, *, code: str, becaus
     """The money is certainly still with the merchant: let the reservation go."""
     refund.failure_code = code[:64]
     refund.move(event, now=now, next_check_at=None, because=because)
-    order.settle_refund(amount_fen=refund.amount_fen, done=False)
+    _settle(order, refund, done=False)
     owe_refund_notification(refund, event_type="refund.failed", now=now)
 
 

@@ -204,5 +204,6 @@ def _plain(text: str) -> str:
 
 def _refused(answer: Refusal | Unknown) -> Rejected | Unknown:
     if isinstance(answer, Refusal):
-        return Rejected(code=answer.code, message=answer.message)
+        is_account = answer.reaction is Reaction.ACCOUNT
+        return Rejected(code=answer.code, message=answer.message, account_refused=is_account)
     return answer

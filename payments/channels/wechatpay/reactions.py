@@ -9,22 +9,32 @@ from enum import Enum, auto
 
 class Reaction(Enum):
     REJECTED = auto()  # not executed and never will be
+    ACCOUNT = auto()  # the same, and whatever this account asks is refused
     NOT_FOUND = auto()  # they do not know the number (yet: a request of ours may still be on its way)
     UNKNOWN = auto()
 
 
-_MALFORMED = ("PARAM_ERROR", "INVALID_REQUEST", "APPID_MCHID_NOT_MATCH", "MCH_NOT_EXISTS")
+_ACCOUNT = ("APPID_MCHID_NOT_MATCH", "MCH_NOT_EXISTS", "NO_AUTH", "SIGN_ERROR")
+_MALFORMED = ("PARAM_ERROR", "INVALID_REQUEST")
 _R = dict.fromkeys
 
 CREATE = {
-    **_R((*_MALFORMED, "SIGN_ERROR", "NO_AUTH", "RULE_LIMIT", "TRADE_ERROR", "OPENID_MISMATCH"), Reaction.REJECTED),
-    "ORDER_CLOSED": Reaction.REJECTED,
+    **_R((*_MALFORMED, "RULE_LIMIT", "TRADE_ERROR", "OPENID_MISMATCH", "ORDER_CLOSED"), Reaction.REJECTED),
+    **_R(_ACCOUNT, Reaction.ACCOUNT),
 }
 QUERY = {"ORDER_NOT_EXIST": Reaction.NOT_FOUND}
 CLOSE = {"ORDER_NOT_EXIST": Reaction.NOT_FOUND}
 # A refund stays open on configuration trouble and on an empty account: the same number is sent again later.
 REFUND = _R(
-    (*_MALFORMED, "ORDER_NOT_EXIST", "RESOURCE_NOT_EXISTS", "ACCOUNT_ERROR", "USER_ACCOUNT_ABNORMAL", "TRADE_ERROR"),
+    (
+        *_MALFORMED,
+        *_ACCOUNT[:2],
+        "ORDER_NOT_EXIST",
+        "RESOURCE_NOT_EXISTS",
+        "ACCOUNT_ERROR",
+        "USER_ACCOUNT_ABNORMAL",
+        "TRADE_ERROR",
+    ),
     Reaction.REJECTED,
 )
 QUERY_REFUND = {"RESOURCE_NOT_EXISTS": Reaction.NOT_FOUND}

@@ -5,7 +5,9 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
-from payments.models import ChannelAccount, PayCode
+from payments.channels.base import Accepted
+from payments.models import Case, ChannelAccount, OrderPolicy, PayCode, Refund
+from payments.operations import payments
 from tests import factories
 from tests.payments.console import stories
 from tests.payments.console.conftest import page_url, shown
@@ -118,7 +120,7 @@ def test_a_second_active_account_is_refused_by_name_and_changes_nothing(root):
     root.post(switch_url(account), {"answer": "off"})
     factories.an_account(account.merchant)
     page = root.post(switch_url(account), {"answer": "on"}, follow=True)
-    assert "The merchant has another active account at this channel" in shown(page)
+    assert "The merchant has another active account of this rank at the channel" in shown(page)
     assert ChannelAccount.objects.filter(is_active=True).count() == 1
     assert not factories.again(account).is_active
 
@@ -151,3 +153,51 @@ def test_an_operator_sends_a_given_up_notification_again_and_an_auditor_does_not
     form = {"action": "replay", "_selected_action": [notification.pk]}
     as_role(role).post(reverse("admin:openplatform_notification_changelist"), form)
     assert factories.again(notification).status == status
+
+
+def a_held_late_payment():
+    order = factories.a_closed_order()
+    OrderPolicy.choose(app=order.app, late_payment="hold")
+    payments.record_query(
+        claimed=factories.the_payment(order), answer=Accepted(facts=factories.paid(order)), now=factories.NOW
+    )
+    return Case.objects.get(order=order)
+
+
+def case_url(case, verb):
+    return reverse(f"admin:payments_case_{verb}", args=[case.pk])
+
+
+def test_a_late_payment_is_given_back_by_one_click_and_one_question(root):
+    case = a_held_late_payment()
+    page = shown(root.get(case_url(case, "give_back"), headers={"Accept-Language": "en"}))
+    assert "The payer gets 40.30 CNY back, all of it." in page
+    assert not Refund.objects.exists()
+    for _ in range(2):  # the second answer comes too late, and says so
+        root.post(case_url(case, "give_back"), {"answer": "open"})
+    assert Refund.objects.get().amount_fen == 4030
+    assert factories.again(case).status == "resolved"
+
+
+def test_a_case_is_resolved_with_a_note_and_a_name(root):
+    case = a_held_late_payment()
+    root.post(case_url(case, "resolve"), {"answer": "open", "note": "shipped all the same"})
+    case = factories.again(case)
+    assert (case.status, case.resolution, case.resolved_by) == ("resolved", "shipped all the same", "root")
+    assert not Refund.objects.exists()
+
+
+@pytest.mark.parametrize("role", ["auditor", "operator"])
+def test_nobody_else_decides_a_case(as_role, role):
+    case, client = a_held_late_payment(), as_role(role)
+    for verb in ("give_back", "resolve"):
+        assert client.post(case_url(case, verb), {"answer": "open", "note": "x"}).status_code == 403
+    assert factories.again(case).status == "open"
+
+
+def test_an_order_policy_is_chosen_and_changed(root):
+    app = factories.an_app()
+    root.post(reverse("admin:payments_orderpolicy_add"), {"app": app.pk, "late_payment": "hold"})
+    assert OrderPolicy.of(app.pk).late_payment == "hold"
+    root.post(reverse("admin:payments_orderpolicy_change", args=[app.pk]), {"late_payment": "refund"})
+    assert OrderPolicy.of(app.pk).late_payment == "refund"

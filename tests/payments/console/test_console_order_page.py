@@ -13,7 +13,7 @@ from payments.channels.base import Accepted, RefundState, Rejected, TradeFacts, 
 from payments.console.answers import answers
 from payments.console.order_file import read_order_file
 from payments.console.timeline import timeline
-from payments.models import Payment
+from payments.models import OrderPolicy, Payment
 from payments.operations import orders, payments, refunds
 from tests import factories
 from tests.payments.console import stories
@@ -111,8 +111,9 @@ def test_a_paid_order_says_how_much_when_and_by_which_number():
     assert f"paid at 2026-01-02 12:00:00, channel's number {number}" in everything_said(order)
 
 
-def test_money_that_came_after_a_close_needs_a_person():
+def test_money_that_came_after_a_close_needs_a_person_where_the_merchant_wants_one_to_decide():
     order = factories.a_closed_order()
+    OrderPolicy.choose(app=order.app, late_payment="hold")
     payment = factories.the_payment(order)
     payments.record_query(claimed=payment, answer=Accepted(facts=factories.paid(order)), now=NOW)
     paid, waiting, *_rest = said(order)
