@@ -1,5 +1,7 @@
 """Reading the environment: every setting comes from it, secrets also from a file named by `X_FILE`."""
 
+import base64
+import hmac
 import os
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,14 @@ def seconds(name: str, default: float) -> float:
 
 def listed(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in text(name, default).split(",") if item.strip()]
+
+
+def derived_key(key_id: str, master_key: str, *, purpose: str) -> str:
+    """`ID:base64` of a key that follows from the master key, and only for `purpose`; "" without a master key."""
+    if not master_key:
+        return ""
+    digest = hmac.digest(master_key.encode(), f"fenpay {purpose}".encode(), "sha256")
+    return f"{key_id}:{base64.b64encode(digest).decode()}"
 
 
 def local_dir() -> Path:

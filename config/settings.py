@@ -142,11 +142,12 @@ IDGEN_ETCD_PREFIX = env.text("IDGEN_ETCD_PREFIX", "/fenpay/idgen")
 IDGEN_ETCD_CA = env.text("IDGEN_ETCD_CA")  # paths of PEM files: the members' authority, our certificate and its key
 IDGEN_ETCD_CERT = env.text("IDGEN_ETCD_CERT")
 IDGEN_ETCD_KEY = env.text("IDGEN_ETCD_KEY")
-IDGEN_PUBLIC_KEYS = env.text("IDGEN_PUBLIC_KEYS")  # "B:base64,A:base64": the first makes public numbers, all read them
 
 # --- the open platform -----------------------------------------------------------------------------------------------
 # 32 bytes, base64. Seals private keys and secrets at rest; never stored in the database.
 MASTER_KEY = env.text("MASTER_KEY")
+# "B:base64,A:base64": the first makes public numbers, all read them. A deployment without it has one from MASTER_KEY.
+IDGEN_PUBLIC_KEYS = env.text("IDGEN_PUBLIC_KEYS") or env.derived_key("A", MASTER_KEY, purpose="idgen public numbers")
 TIMESTAMP_WINDOW_S = 300
 NONCE_LIFETIME_S = 660  # a timestamp 300 s ahead stays acceptable for 600 s; plus a margin
 API_BODY_BYTES_MAX = 65_536

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from idgen.fields import SnowflakeField
+from idgen.public_ids import next_public_id
 from openplatform.models.base import one_of
 from openplatform.models.merchant import Merchant
 
@@ -16,9 +16,9 @@ class AppStatus(models.TextChoices):
 
 
 class App(models.Model):
-    """Known to the world by `app_id`: a snowflake, so it does not follow its neighbour's nor tell how many we have."""
+    """Known to the world by `app_id`: it does not follow its neighbour's, nor tell when it was made or how many are."""
 
-    app_id = SnowflakeField(_("app id"), primary_key=True)
+    app_id = models.BigIntegerField(_("app id"), primary_key=True, default=next_public_id, editable=False)
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="apps", verbose_name=_("merchant"))
     name = models.CharField(_("name"), max_length=64)
     status = models.CharField(_("status"), max_length=16, choices=AppStatus.choices, default=AppStatus.ACTIVE)

@@ -26,10 +26,11 @@ def free_ports(count):
 
 
 class Member:
-    def __init__(self, *, name, host, client_port, peer_port, namespace=""):
+    def __init__(self, *, name, host, client_port, peer_port, namespace="", tls=()):
         self.name = name
         self.host = host
-        self.client = f"http://{host}:{client_port}"
+        self.tls = tls  # arguments by which it demands certificates of its clients
+        self.client = f"{'https' if tls else 'http'}://{host}:{client_port}"
         self.peer = f"http://{host}:{peer_port}"
         self.namespace = namespace
         self.process = None
@@ -40,7 +41,7 @@ class Member:
             "--log-level", "error", "--listen-client-urls", self.client, "--advertise-client-urls", self.client,
             "--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer,
             "--initial-cluster", cluster, "--initial-cluster-state", "new" if is_new else "existing",
-            f"--pre-vote={str(prevote).lower()}",
+            f"--pre-vote={str(prevote).lower()}", *self.tls,
         ]  # fmt: skip
         if self.namespace:
             command = ["ip", "netns", "exec", self.namespace, *command]

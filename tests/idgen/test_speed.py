@@ -33,10 +33,10 @@ def uncapped():
     return Generator(open_store=PrivateLeases, clock=clock, renew_in_background=False).next_id
 
 
-def test_an_id_costs_less_than_half_of_a_lock_per_id():
+def test_an_id_costs_less_than_a_third_of_a_lock_per_id():
     ours, theirs = cpu_ns_per_id(uncapped), cpu_ns_per_id(lambda: LockPerId().next_id)
     print(f"{ours:.0f} ns and {theirs:.0f} ns per id, {theirs / ours:.1f} times")
-    assert ours * 2 < theirs
+    assert ours * 3 < theirs
 
 
 def test_an_id_costs_less_than_the_layout_allows():

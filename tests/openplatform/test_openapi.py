@@ -56,6 +56,24 @@ def test_it_does_not_change_between_two_makings_nor_with_the_readers_language(cl
     assert json.loads(again.content) == document
 
 
+def test_no_number_of_ours_is_a_json_number(document):
+    """An id has more digits than a JavaScript number keeps."""
+    named = [
+        (schema, name, field)
+        for schema, described in document["components"]["schemas"].items()
+        for name, field in described.get("properties", {}).items()
+        if name == "id" or name.endswith(("_no", "_id"))
+    ]
+    assert len(named) > 20
+    wrong = [(schema, name) for schema, name, field in named if "string" not in types_of(field)]
+    assert wrong == [("Attempt", "attempt_no")]  # counts from 1
+
+
+def types_of(field):
+    said = field.get("type", [])
+    return said if isinstance(said, list) else [said]
+
+
 def test_only_a_get_reads_it(client):
     answer = client.post("/openapi/v1/schema.json")
     assert (answer.status_code, answer.json()["code"]) == (405, "METHOD_NOT_ALLOWED")
