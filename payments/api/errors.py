@@ -6,11 +6,13 @@ from openplatform.problems import Problem, translate
 from payments.errors import PaymentsError
 
 STATUS_BY_CODE = {
+    "APPID_MCHID_NOT_MATCH": 400,
     "CHANNEL_NOT_AVAILABLE": 422,
     "CHANNEL_REJECTED": 422,
     "INVALID_REQUEST": 400,
     "INVALID_STATE": 409,
     "NOT_FOUND": 404,
+    "ORDER_AMOUNT_DIFFERS": 409,
     "OTHER_ACCOUNT_ACTIVE": 409,
     "OUT_REFUND_NO_REUSED": 422,
     "OUT_TRADE_NO_REUSED": 422,

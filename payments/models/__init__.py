@@ -4,12 +4,12 @@ from payments.models.account import ChannelAccount
 from payments.models.callback import Callback, Case
 from payments.models.event import StateEvent
 from payments.models.ledger import LedgerAccount, LedgerEntry, Posting
-from payments.models.order import Order, OrderNotPaid, OrderWish, RefundExceedsPaid
+from payments.models.order import Door, Order, OrderNotPaid, OrderWish, RefundExceedsPaid
 from payments.models.pay_code import PayCode
 from payments.models.payment import Payment
 from payments.models.refund import Refund, RefundWish
 
 __all__ = [
-    "Callback", "Case", "ChannelAccount", "LedgerAccount", "LedgerEntry", "Order", "OrderNotPaid", "OrderWish",
+    "Callback", "Case", "ChannelAccount", "Door", "LedgerAccount", "LedgerEntry", "Order", "OrderNotPaid", "OrderWish",
     "PayCode", "Payment", "Posting", "Refund", "RefundExceedsPaid", "RefundWish", "StateEvent",
 ]  # fmt: skip
