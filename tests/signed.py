@@ -54,7 +54,7 @@ class Merchant:
     ) -> "Answer":
         authorization = self.authorization(method=method, target=self.prefix + path, body=body, **(sign or {}))
         answer = self.client.generic(
-            method, self.prefix + path, body, content_type="application/json",
+            method, self.prefix + path, body, content_type="application/json", RAW_URI=self.prefix + path,
             headers={"Authorization": authorization} | {name.replace("_", "-"): v for name, v in headers.items()},
         )  # fmt: skip
         return Answer(answer)

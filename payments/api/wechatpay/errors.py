@@ -1,12 +1,16 @@
 """Our refusals in WeChat Pay's words. Source: pay.weixin.qq.com/doc/v3/merchant/4012791858 and the other operations."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.log import log_response
 from rest_framework.response import Response
 
 from openplatform import problems
 from openplatform.signature import WECHATPAY_SCHEME
+
+logger = logging.getLogger(__name__)
 
 # Their code: HTTP status and what we say beside it. Clients decide by status and code, never by the text.
 WORDS: Mapping[str, tuple[int, str]] = {
@@ -27,6 +31,8 @@ WORDS: Mapping[str, tuple[int, str]] = {
     "SYSTEM_ERROR": (500, "结果未知，请用相同参数重试或查询"),
     "TRADE_ERROR": (403, "渠道拒绝交易"),
 }
+# The method, the length, the size and the media type have no code of their own.
+SAID_BY_STATUS = frozenset({405, 411, 413, 415})
 # What the channel may say to a create. Whatever else it says, such as that our signature is wrong, is not about them.
 CHANNEL_CODES = frozenset(
     {
@@ -59,14 +65,21 @@ class Refused(Exception):
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
     """The framework's hook of these views. What a refusal is, and what is logged, is decided where all others are."""
     if isinstance(error, Refused):
-        return Response(_document(error), status=WORDS[error.code][0])
+        return _refusal(error, request=context["request"])
     answer = problems.exception_handler(error, context)
     refused = _translated(answer, context["view"].refusals)
-    # Where a request is refused for its form, the status says more than their code does.
-    answer.status_code = answer.status_code if refused.code == "INVALID_REQUEST" else WORDS[refused.code][0]
+    if answer.status_code not in SAID_BY_STATUS:
+        answer.status_code = WORDS[refused.code][0]
     answer.data, answer.content_type = _document(refused), "application/json"
     if "WWW-Authenticate" in answer.headers:
         answer.headers["WWW-Authenticate"] = WECHATPAY_SCHEME
+    return answer
+
+
+def _refusal(refused: Refused, *, request: Any) -> Response:
+    answer = Response(_document(refused), status=WORDS[refused.code][0])
+    # Said here, for Django takes every 500 for a defect; this one is an answer like any other.
+    log_response("%s", refused.code, response=answer, request=request, logger=logger, level="info")
     return answer
 
 

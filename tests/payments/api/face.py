@@ -30,6 +30,7 @@ from tests.openplatform import harness
 from tests.sandboxes import wait_until
 
 ROOT = Path(__file__).parents[3]
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -96,7 +97,7 @@ def _drive_what_is_due() -> None:
         for notification in Notification.objects.filter(status="owed", next_attempt_at__lte=timezone.now()):
             deliver_notification(notification_id=notification.pk, clock=timezone.now)
     except Exception:
-        logging.exception("the test's worker stumbled")
+        logger.exception("the test's worker stumbled")
         time.sleep(0.2)
 
 

@@ -10,6 +10,7 @@ from wechatpayv3 import WeChatPay, WeChatPayType
 
 from openplatform.keys import live_platform_keys
 from payments.models import Order
+from sandbox import crypto
 from tests.factories import the_payment
 from tests.faults.conftest import Shop, shop
 from tests.payments.api.face import Program, web_process, workers
@@ -114,6 +115,13 @@ def test_it_pays_in_the_page_with_the_parameters_that_we_sign(program: Program, 
     assert answer["prepay_id"] == the_payment(Order.objects.get(out_trade_no=number)).prepay["prepay_id"]
     again = pay(client, number, pay_type=WeChatPayType.JSAPI, payer={"openid": "oUser1"})
     assert again["prepay_id"] == answer["prepay_id"]
+
+    # The channel knows one key of this merchant, and it is not the one that this program signs with.
+    message = [page["appId"], page["timeStamp"], page["nonceStr"], page["package"]]
+    lines = crypto.page_message(**dict(zip(("app_id", "timestamp", "nonce", "package"), message, strict=True)))
+    known_there = crypto.certificate_key(shop.sandbox.wechatpay["merchant_certificate_pem"])
+    assert crypto.verify(lines, page["paySign"], key=known_there)
+    assert not crypto.verify(lines, client.sign(message), key=known_there)
 
 
 def test_it_closes_an_order_and_verifies_an_answer_without_a_body(program: Program, shop: Shop) -> None:
