@@ -52,6 +52,8 @@ TRANSLATED: Mapping[str, tuple[str, str]] = {
     "REPLAYED_NONCE": ("SIGN_ERROR", "nonce_str 已经用过，请换一个重新签名"),
     "TRY_LATER": ("SYSTEM_ERROR", "暂时无法处理，请用相同参数重试"),
 }
+# For a code of the gate that nobody has translated.
+BY_STATUS: Mapping[int, str] = {401: "SIGN_ERROR", 403: "NO_AUTH", 404: "RESOURCE_NOT_EXISTS", 429: "FREQUENCY_LIMITED"}
 
 
 class Refused(Exception):
@@ -92,7 +94,7 @@ def _translated(answer: Response, of_view: Mapping[str, tuple[str, str]]) -> Ref
     ours = str(answer.data["code"])
     code, message = of_view.get(ours) or TRANSLATED.get(ours) or (ours, "")
     if code not in WORDS:
-        code = "SYSTEM_ERROR" if answer.status_code >= 500 else "INVALID_REQUEST"
+        code = "SYSTEM_ERROR" if answer.status_code >= 500 else BY_STATUS.get(answer.status_code, "INVALID_REQUEST")
     if code in {"PARAM_ERROR", "INVALID_REQUEST", "SIGN_ERROR"}:
         return Refused(code, message, detail=_detail(answer.data))
     return Refused(code, message)

@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from openplatform import problems
 from openplatform.caches import clear_all
 from openplatform.models import Notification
+from payments.api.wechatpay.views import CertificatesView
 from payments.channels.base import Rejected
 from payments.models import Door, Order
 from payments.operations import payments
@@ -78,6 +80,26 @@ def test_a_disabled_app_is_told_so_after_its_signature_was_proven(merchant):
     clear_all()
     answer = merchant.get("/v3/certificates")
     assert (answer.status, answer.code) == (403, "NO_AUTH")
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "code"),
+    [
+        (problems.Problem("blocked", status=403, code="NEW_AT_THE_GATE"), 403, "NO_AUTH"),
+        (problems.RateLimited(retry_after_s=7), 429, "FREQUENCY_LIMITED"),
+        (problems.TryLater(retry_after_s=7), 500, "SYSTEM_ERROR"),
+        (problems.BodyTooLarge(), 413, "INVALID_REQUEST"),
+    ],
+)
+def test_whatever_the_gate_refuses_has_their_form_and_keeps_its_headers(merchant, monkeypatch, problem, status, code):
+    def refuse(_exchange):
+        raise problem
+
+    monkeypatch.setattr(CertificatesView, "checks", (refuse,))
+    answer = merchant.get("/v3/certificates")
+    assert (answer.status, answer.code) == (status, code)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers.get("Retry-After") == ("7" if problem.headers else None)
 
 
 def test_mchid_is_the_caller(merchant, stranger):
