@@ -8,7 +8,7 @@ from django.template.loader import render_to_string
 
 from openplatform.context import current_request_id
 
-API_PREFIXES = ("/openapi/", "/callbacks/")
+API_PREFIXES = ("/openapi/", "/v3/", "/callbacks/")
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:  # noqa: ARG001 - Django's signature

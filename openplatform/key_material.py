@@ -122,7 +122,10 @@ def new_pair() -> tuple[PublicKeyFacts, bytes]:
 
 
 def new_serial_no() -> str:
-    return secrets.token_hex(20).upper()
+    """40 hex digits, the first of them 1 to 7: as a number it is what a certificate's serial number must be, positive
+    and of at most 20 bytes, and clients that print that number get the same 40 digits.
+    """
+    return f"{1 + secrets.randbelow(7)}{secrets.token_hex(20)[1:]}".upper()
 
 
 def check_serial_no(serial_no: str) -> None:

@@ -1,12 +1,16 @@
 """The target of a request as it stood on the request line. What was signed is this text, never a rebuilt one."""
 
 import re
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.http import HttpRequest
 
 QUERY_LENGTH_MAX = 1_024
-_PATH = re.compile(r"/(?:sandbox/)?openapi/v1(?:/[A-Za-z0-9_-]{1,64})+")
+NATIVE_PATHS = re.compile(r"/(?:sandbox/)?openapi/v1(?:/[A-Za-z0-9_-]{1,64})+")
+# WeChat Pay's addresses. A merchant's number there may also hold `|`, `*` and `@`. `|` has no place in a URL and is
+# always escaped; the other two are escaped by some clients and not by others. Nothing else is ever escaped.
+WECHATPAY_PATHS = re.compile(r"/v3(?:/(?:[A-Za-z0-9_*@-]|%7C|%2A|%40){1,64})+")
 _PAIR = re.compile(r"([a-z_]{1,32})=([A-Za-z0-9_.:~-]{1,128})")
 
 
@@ -24,12 +28,12 @@ def raw_target(request: HttpRequest) -> str:
     return raw
 
 
-def check_target(target: str, *, path: str, query_names: frozenset[str]) -> None:
-    """One spelling for one resource: no escapes, dots, double or trailing slashes, no scheme and host, no surprises
-    in the query. `path` is what the URL was routed by; `query_names` are the names that the view knows.
+def check_target(target: str, *, path: str, query_names: frozenset[str], paths: re.Pattern[str] = NATIVE_PATHS) -> None:
+    """No escapes but those of `paths`, no dots, double or trailing slashes, no scheme and host, no surprises in the
+    query. `path` is what the URL was routed by; `query_names` are the names that the view knows.
     """
     raw_path, mark, query = target.partition("?")
-    if not _PATH.fullmatch(raw_path) or raw_path != path:
+    if not paths.fullmatch(raw_path) or unquote(raw_path) != path:
         raise TargetRefused("the path holds something that no address of ours has")
     if mark:
         _check_query(query, query_names)

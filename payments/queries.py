@@ -36,6 +36,17 @@ def own_order_by_out_trade_no(*, app: App, out_trade_no: str) -> Order:
     return _first(Order.objects.filter(app=app, out_trade_no=out_trade_no).select_related("app"))
 
 
+def own_order_at_channel(*, app: App, channel: str, out_trade_no: str = "", channel_trade_no: str = "") -> Order:
+    """The app's own order at `channel`, named by the merchant's number, by the channel's, or by both."""
+    rows = Order.objects.filter(app=app, channel=channel).select_related("app")
+    if out_trade_no:
+        rows = rows.filter(out_trade_no=out_trade_no)
+    if channel_trade_no:
+        # With the account, which the index on the channel's numbers begins with.
+        rows = rows.filter(payments__account__merchant_id=app.merchant_id, payments__channel_trade_no=channel_trade_no)
+    return _first(rows)
+
+
 def own_refund(*, app: App, refund_no: int) -> Refund:
     return _first(Refund.objects.filter(app=app, pk=refund_no).select_related("order"))
 

@@ -30,6 +30,8 @@ def _pair(number: int) -> rsa.RSAPrivateKey:
 class Merchant:
     """Calls the API for `app` through Django's test client, with a key pair of its own."""
 
+    prefix, scheme = PREFIX, "FENPAY-SHA256-RSA2048"
+
     def __init__(self, app: App) -> None:
         self.app = app
         self.key = _pair(AppKey.objects.count())
@@ -50,9 +52,9 @@ class Merchant:
     def send(
         self, method: str, path: str, body: bytes, *, sign: dict[str, Any] | None = None, **headers: str
     ) -> "Answer":
-        authorization = self.authorization(method=method, target=PREFIX + path, body=body, **(sign or {}))
+        authorization = self.authorization(method=method, target=self.prefix + path, body=body, **(sign or {}))
         answer = self.client.generic(
-            method, PREFIX + path, body, content_type="application/json",
+            method, self.prefix + path, body, content_type="application/json", RAW_URI=self.prefix + path,
             headers={"Authorization": authorization} | {name.replace("_", "-"): v for name, v in headers.items()},
         )  # fmt: skip
         return Answer(answer)
@@ -65,7 +67,7 @@ class Merchant:
         message = f"{method}\n{target}\n{timestamp}\n{nonce}\n".encode() + body + b"\n"
         signature = signature or base64.b64encode(self.key.sign(message, PKCS1v15(), hashes.SHA256())).decode()
         return (
-            f'FENPAY-SHA256-RSA2048 mchid="{app_id or self.app.pk}",nonce_str="{nonce}",timestamp="{timestamp}",'
+            f'{self.scheme} mchid="{app_id or self.app.pk}",nonce_str="{nonce}",timestamp="{timestamp}",'
             f'serial_no="{serial_no or self.serial_no}",signature="{signature}"'
         )
 
@@ -89,14 +91,20 @@ class Answer:
 
     @property
     def is_signed(self) -> bool:
-        if "Fenpay-Signature" not in self.headers:
+        return self.is_signed_under("Fenpay")
+
+    def is_signed_under(self, prefix: str) -> bool:
+        """Whether the headers that begin with `prefix` prove these bytes."""
+        if f"{prefix}-Signature" not in self.headers:
             return False
         pems = {key.serial_no: key.public_key_pem for key in live_platform_keys(now=NOW)}
-        key = serialization.load_pem_public_key(pems[self.headers["Fenpay-Serial"]].encode())
+        key = serialization.load_pem_public_key(pems[self.headers[f"{prefix}-Serial"]].encode())
         assert isinstance(key, RSAPublicKey)
-        message = f"{self.headers['Fenpay-Timestamp']}\n{self.headers['Fenpay-Nonce']}\n".encode() + self.body + b"\n"
+        message = (
+            f"{self.headers[f'{prefix}-Timestamp']}\n{self.headers[f'{prefix}-Nonce']}\n".encode() + self.body + b"\n"
+        )
         try:
-            key.verify(base64.b64decode(self.headers["Fenpay-Signature"]), message, PKCS1v15(), hashes.SHA256())
+            key.verify(base64.b64decode(self.headers[f"{prefix}-Signature"]), message, PKCS1v15(), hashes.SHA256())
         except InvalidSignature:
             return False
         return True

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from openplatform import idempotency, keyring, strictjson
-from openplatform.api.checks import CHECKS, Caller, Check, Exchange
+from openplatform.api.checks import CHECKS, NATIVE_DIALECT, Caller, Check, Dialect, Exchange
 from openplatform.context import current_request_id
 from openplatform.models import IdempotencyRecord
 from openplatform.problems import (
@@ -102,6 +102,7 @@ class OpenApiView(APIView):
 
     query_names: ClassVar[frozenset[str]] = frozenset()
     checks: ClassVar[tuple[Check, ...]] = CHECKS
+    dialect: ClassVar[Dialect] = NATIVE_DIALECT
     exchange: Exchange
     record: IdempotencyRecord | None = None
 
@@ -126,6 +127,7 @@ class OpenApiView(APIView):
             methods=frozenset(self.allowed_methods),
             query_names=self.query_names,
             now=timezone.now(),
+            dialect=self.dialect,
         )
         for check in self.checks:
             check(self.exchange)

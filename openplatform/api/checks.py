@@ -28,13 +28,25 @@ from openplatform.problems import (
     TryLater,
     UnsupportedMedia,
 )
-from openplatform.signature import SCHEMES, request_message
+from openplatform.signature import SCHEMES, WECHATPAY_SCHEME, request_message
 from openplatform.store import StoreDown
-from openplatform.target import TargetRefused, check_target, raw_target
+from openplatform.target import NATIVE_PATHS, WECHATPAY_PATHS, TargetRefused, check_target, raw_target
 
 READS = frozenset({"GET"})
 _MEDIA_TYPE = re.compile(r'application/json(\s*;\s*charset=("utf-8"|utf-8))?', re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How requests to a view are spelt: their paths, and the scheme names that they may be signed under."""
+
+    paths: re.Pattern[str]
+    schemes: frozenset[str]
+
+
+NATIVE_DIALECT = Dialect(paths=NATIVE_PATHS, schemes=frozenset(SCHEMES))
+WECHATPAY_DIALECT = Dialect(paths=WECHATPAY_PATHS, schemes=frozenset({WECHATPAY_SCHEME}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +67,7 @@ class Exchange:
     methods: frozenset[str]
     query_names: frozenset[str]
     now: datetime
+    dialect: Dialect = NATIVE_DIALECT
     target: str = ""
     body: bytes = b""
     authorization: Authorization = field(init=False)
@@ -80,7 +93,7 @@ def check_raw_target(exchange: Exchange) -> None:
     request = exchange.request
     try:
         exchange.target = raw_target(request)
-        check_target(exchange.target, path=request.path, query_names=exchange.query_names)
+        check_target(exchange.target, path=request.path, query_names=exchange.query_names, paths=exchange.dialect.paths)
     except TargetRefused as error:
         raise InvalidRequest(f"The address is refused: {error}.") from error
 
@@ -136,13 +149,17 @@ def check_time(exchange: Exchange) -> None:
 
 
 def find_key(exchange: Exchange) -> None:
-    """Finds nothing for a scheme that is not the key's or not switched on: then the decoy below refuses."""
+    """Finds nothing for a scheme that is not of this dialect, not the key's or not switched on: then the decoy below
+    refuses.
+    """
     authorization = exchange.authorization
     verifier = SCHEMES.get(authorization.scheme)
     credential = keyring.find_credential(
         app_id=authorization.app_id, serial_no=authorization.serial_no, now=exchange.now
     )
     if verifier is None or credential is None or verifier.algorithm != credential.algorithm:
+        return
+    if authorization.scheme not in exchange.dialect.schemes:
         return
     if verifier.by_app_switch and not credential.accepts_wechatpay_scheme:
         return

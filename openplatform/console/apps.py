@@ -4,11 +4,13 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
+from unfold.decorators import action
 
+from openplatform.console import face
 from openplatform.console.base import RecordAdmin, column, deed
 from openplatform.models import App, Merchant
 from openplatform.models.app import AppStatus
@@ -68,10 +70,25 @@ class AppAdmin(SwitchableAdmin):
     search_fields = ("=app_id", "name", "merchant__name")
     fields = ("app_id", "name", "merchant", "shown_status", "accepts_wechatpay_scheme", "created_at")
     readonly_fields = ("app_id", "shown_status", "created_at")
-    add_fields = ("merchant", "name", "accepts_wechatpay_scheme")
+    add_fields = ("merchant", "name")
+    actions_detail = ("wechatpay_face",)
     autocomplete_fields = ("merchant",)
     ordering = ("-app_id",)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: ARG002, FBT001
         registered = App.register(**form.cleaned_data, now=timezone.now())
         obj.pk, obj.created_at = registered.pk, registered.created_at
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[App]:
+        queryset: QuerySet[App] = super().get_queryset(request)
+        return queryset.defer("apiv3_key_sealed")
+
+    @action(  # type: ignore[untyped-decorator]
+        description=_("WeChat Pay interface"), url_path="wechatpay-interface", permissions=["face"], icon="swap_horiz"
+    )
+    def wechatpay_face(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Open and close it, and replace its APIv3 key."""
+        return face.page(self, request, object_id)
+
+    def has_face_permission(self, request: HttpRequest, object_id: object = None) -> bool:  # noqa: ARG002
+        return self.may(request, "change_wechatpay_face")

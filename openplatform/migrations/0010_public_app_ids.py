@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('openplatform', '0007_idempotency'),
+        ('openplatform', '0009_wechatpay_face'),
     ]
 
     operations = [

@@ -1,13 +1,20 @@
 """An app: one program of a merchant that calls us."""
 
+import secrets
+import string
 from datetime import datetime
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from idgen.public_ids import next_public_id
 from openplatform.models.base import one_of
 from openplatform.models.merchant import Merchant
+from openplatform.sealing import seal, unseal
+
+APIV3_KEY_LENGTH = 32  # characters, used as they are: a key of 256 bits to the cipher, 190 of them chance
+_LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
 
 class AppStatus(models.TextChoices):
@@ -27,6 +34,7 @@ class App(models.Model):
         default=False,
         help_text=_("Also accept requests signed under WECHATPAY2-SHA256-RSA2048, and double the answer's headers."),
     )
+    apiv3_key_sealed = models.BinaryField(null=True, editable=False)
     created_at = models.DateTimeField(_("created at"))
 
     class Meta:
@@ -34,17 +42,30 @@ class App(models.Model):
         verbose_name_plural = _("apps")
         constraints = [
             one_of("status", AppStatus, name="app_status_known"),
-            models.CheckConstraint(condition=~models.Q(name=""), name="app_name_not_empty"),
+            models.CheckConstraint(condition=~Q(name=""), name="app_name_not_empty"),
+            models.CheckConstraint(
+                condition=Q(accepts_wechatpay_scheme=False) | Q(apiv3_key_sealed__isnull=False),
+                name="app_wechatpay_has_apiv3_key",
+            ),
         ]
-        permissions = [("switch_app", "Can enable and disable an app")]
+        permissions = [
+            ("switch_app", "Can enable and disable an app"),
+            ("change_wechatpay_face", "Can open and close an app's WeChat Pay interface and replace its APIv3 key"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.pk})"
 
     @classmethod
     def register(cls, *, merchant: Merchant, name: str, now: datetime, accepts_wechatpay_scheme: bool = False) -> "App":
-        """Write down a new app, active, without a key."""
+        """Write down a new app, active, without a public key.
+
+        One that accepts WeChat Pay's scheme has an APIv3 key from the beginning. Nobody has seen it: an operator
+        replaces it when the merchant wants it.
+        """
         app = cls(merchant=merchant, name=name, created_at=now, accepts_wechatpay_scheme=accepts_wechatpay_scheme)
+        if accepts_wechatpay_scheme:
+            app._new_apiv3_key()
         app.save(force_insert=True)
         return app
 
@@ -54,6 +75,34 @@ class App(models.Model):
 
     def enable(self) -> None:
         self._set_status(AppStatus.ACTIVE)
+
+    def open_wechatpay_face(self) -> str:
+        """Accept WeChat Pay's scheme name and addresses from within 5 s on. Returns a new APIv3 key, shown only now."""
+        self.accepts_wechatpay_scheme = True
+        return self.replace_apiv3_key()
+
+    def close_wechatpay_face(self) -> None:
+        """Refuse that scheme from within 5 s on. The key stays: orders that came in there are still told about."""
+        self.accepts_wechatpay_scheme = False
+        self.save(update_fields=["accepts_wechatpay_scheme"])
+
+    def replace_apiv3_key(self) -> str:
+        """A new APIv3 key, shown only now: what we encrypt for the app from now on opens with nothing else."""
+        api_key = self._new_apiv3_key()
+        self.save(update_fields=["apiv3_key_sealed", "accepts_wechatpay_scheme"])
+        return api_key
+
+    def apiv3_key(self) -> str:
+        """The secret that we encrypt for this app under. Never log it, never put it into a task."""
+        return unseal(bytes(self.apiv3_key_sealed or b""), aad=self._apiv3_key_aad()).decode()
+
+    def _new_apiv3_key(self) -> str:
+        api_key = "".join(secrets.choice(_LETTERS_AND_DIGITS) for _letter in range(APIV3_KEY_LENGTH))
+        self.apiv3_key_sealed = seal(api_key.encode(), aad=self._apiv3_key_aad())
+        return api_key
+
+    def _apiv3_key_aad(self) -> str:
+        return f"openplatform_app:apiv3_key:{self.pk}"
 
     def _set_status(self, status: AppStatus) -> None:
         self.status = status

@@ -6,6 +6,7 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from openplatform.certificates import self_signed
 from openplatform.key_material import Algorithm, PublicKeyFacts, check_serial_no, new_serial_no, read_public_key
 from openplatform.key_material import KeyRefused as KeyRefused  # noqa: PLC0414 - raised by the factories below
 from openplatform.models.app import App
@@ -159,6 +160,8 @@ class PlatformKey(models.Model):
     algorithm = models.CharField(_("algorithm"), max_length=16, choices=Algorithm.choices())
     public_key_pem = models.TextField(_("public key"))
     private_key_sealed = models.BinaryField(editable=False)
+    # For clients that fetch certificates instead of keys; None for keys from before there were any.
+    certificate_pem = models.TextField(_("certificate"), null=True, editable=False)
     status = models.CharField(_("status"), max_length=16, choices=PlatformKeyStatus.choices)
     not_before = models.DateTimeField(_("valid from"))
     not_after = models.DateTimeField(_("valid until"))
@@ -199,6 +202,10 @@ class PlatformKey(models.Model):
             created_at=now,
         )
         key.private_key_sealed = seal(private_der, aad=key._aad())
+        if facts.algorithm is Algorithm.RSA_SHA256:
+            key.certificate_pem = self_signed(
+                private_der, serial_no=key.serial_no, not_before=key.not_before, not_after=key.not_after
+            )
         key.save(force_insert=True)
         return key
 

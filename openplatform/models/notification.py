@@ -24,6 +24,13 @@ class NotificationStatus(models.TextChoices):
     GONE = "gone", _("gone")  # the merchant said 410: stop telling
 
 
+class NotificationShape(models.TextChoices):
+    """Whose words the merchant's server understands."""
+
+    NATIVE = "native", _("native")
+    WECHATPAY = "wechatpay", _("WeChat Pay's")
+
+
 class Notification(models.Model):
     """The facts of an event never change; each attempt is built from them anew, under the same id."""
 
@@ -33,6 +40,9 @@ class Notification(models.Model):
     object_no = models.BigIntegerField(_("object no."))
     object_version = models.PositiveIntegerField(_("version"))
     data = models.JSONField(_("data"), encoder=DjangoJSONEncoder)
+    shape = models.CharField(
+        _("shape"), max_length=16, choices=NotificationShape.choices, default=NotificationShape.NATIVE
+    )
     notify_url = models.CharField(_("sent to"), max_length=512)
     status = models.CharField(
         _("status"), max_length=16, choices=NotificationStatus.choices, default=NotificationStatus.OWED
@@ -51,6 +61,7 @@ class Notification(models.Model):
         verbose_name_plural = _("notifications")
         constraints = [
             one_of("status", NotificationStatus, name="notification_status_known"),
+            one_of("shape", NotificationShape, name="notification_shape_known"),
             models.CheckConstraint(
                 condition=Q(status=NotificationStatus.OWED, next_attempt_at__isnull=False)
                 | (~Q(status=NotificationStatus.OWED) & Q(next_attempt_at=None)),
@@ -87,11 +98,12 @@ class Notification(models.Model):
         notify_url: str,
         now: datetime,
         traceparent: str,
+        shape: NotificationShape = NotificationShape.NATIVE,
     ) -> "Notification":
         """Write down that an event is owed to `notify_url`, due at once."""
         notification = cls(
             app=app, event_type=event_type, object_no=object_no, object_version=object_version, data=data,
-            notify_url=notify_url, next_attempt_at=now, traceparent=traceparent, created_at=now,
+            notify_url=notify_url, next_attempt_at=now, traceparent=traceparent, created_at=now, shape=shape,
         )  # fmt: skip
         notification.save(force_insert=True)
         return notification

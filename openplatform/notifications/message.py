@@ -3,15 +3,25 @@
 import json
 import secrets
 from datetime import UTC, datetime
+from typing import Any
 
+from openplatform import apiv3
 from openplatform.keys import signer
 from openplatform.models import Notification
-from openplatform.signature import NATIVE_SCHEME, SCHEMES, answer_message
+from openplatform.models.notification import NotificationShape
+from openplatform.signature import NATIVE_SCHEME, SCHEMES, WECHATPAY_SCHEME, answer_message
+
+_SCHEME_OF_SHAPE = {NotificationShape.NATIVE: NATIVE_SCHEME, NotificationShape.WECHATPAY: WECHATPAY_SCHEME}
 
 
 def build_body(notification: Notification) -> bytes:
-    """The same bytes at every attempt: the facts are those of the event."""
-    document = {
+    """The facts are those of the event, at every attempt; only an encrypted envelope is another one each time."""
+    is_enveloped = notification.shape == NotificationShape.WECHATPAY
+    return _json(_enveloped(notification) if is_enveloped else _native(notification))
+
+
+def _native(notification: Notification) -> dict[str, Any]:
+    return {
         "event_id": str(notification.pk),
         "type": notification.event_type,
         "created_at": notification.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -19,6 +29,24 @@ def build_body(notification: Notification) -> bytes:
         "app_id": str(notification.app_id),
         "data": notification.data,
     }
+
+
+def _enveloped(notification: Notification) -> dict[str, Any]:
+    """WeChat Pay's form: pay.weixin.qq.com/doc/v3/merchant/4012791861."""
+    told = notification.data
+    kind = told["original_type"]
+    sealed = apiv3.envelope(_json(told["resource"]), api_key=notification.app.apiv3_key(), associated_data=kind)
+    return {
+        "id": str(notification.pk),
+        "create_time": apiv3.beijing(notification.created_at),
+        "event_type": told["event_type"],
+        "resource_type": "encrypt-resource",
+        "summary": told["summary"],
+        "resource": {"original_type": kind, **sealed},
+    }
+
+
+def _json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -26,7 +54,8 @@ def build_headers(notification: Notification, *, body: bytes, now: datetime) -> 
     """The signature over this attempt's own timestamp and nonce. Nothing of our traces or of other requests is here."""
     timestamp, nonce = str(int(now.timestamp())), secrets.token_urlsafe(24)
     key = signer(now=now)
-    prefix = SCHEMES[NATIVE_SCHEME].header_prefix
+    scheme = _SCHEME_OF_SHAPE[NotificationShape(notification.shape)]
+    prefix = SCHEMES[scheme].header_prefix
     return {
         "Content-Type": "application/json",
         f"{prefix}-Notification-Id": str(notification.pk),
@@ -34,5 +63,5 @@ def build_headers(notification: Notification, *, body: bytes, now: datetime) -> 
         f"{prefix}-Nonce": nonce,
         f"{prefix}-Serial": key.serial_no,
         f"{prefix}-Signature": key.sign(answer_message(timestamp=timestamp, nonce=nonce, body=body)),
-        f"{prefix}-Signature-Type": NATIVE_SCHEME,
+        f"{prefix}-Signature-Type": scheme,
     }

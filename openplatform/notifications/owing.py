@@ -7,6 +7,7 @@ from django.db import transaction
 
 from openplatform.hints import hint
 from openplatform.models import App, Notification
+from openplatform.models.notification import NotificationShape
 
 TASK, QUEUE = "openplatform.deliver_notification", "notifications"
 
@@ -21,11 +22,13 @@ def owe(  # noqa: PLR0913 - one row, all named
     notify_url: str,
     now: datetime,
     traceparent: str = "",
+    shape: NotificationShape = NotificationShape.NATIVE,
 ) -> Notification | None:
     """Owe `app` the news of a change, inside the transaction that makes the change; None without a `notify_url`.
 
-    `data` is JSON: the facts as they are now, which never change again. The sweep guarantees the delivery, the hint
-    only hurries it.
+    `data` is JSON: the facts as they are now, which never change again. With `shape` WECHATPAY it is what that envelope
+    needs: `event_type`, `summary` and `original_type`, and as `resource` what is to be encrypted. The sweep guarantees
+    the delivery, the hint only hurries it.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("owe() must be called inside the transaction that changes the state")
@@ -40,6 +43,7 @@ def owe(  # noqa: PLR0913 - one row, all named
         notify_url=notify_url,
         now=now,
         traceparent=traceparent,
+        shape=shape,
     )
     hint_delivery(notification.pk)
     return notification

@@ -56,15 +56,9 @@ class OrderSerializer(StrictSerializer):
         if needed != set(attrs.get("payer", {})):
             wanted = " and ".join(sorted(needed))
             raise serializers.ValidationError({"payer": f"must name {wanted}" if needed else "is not wanted here"})
-        if "expires_at" in attrs:
-            self._check_expiry(attrs["expires_at"])
+        if "expires_at" in attrs and (issue := expiry_issue(attrs["expires_at"], now=self.context["now"])):
+            raise serializers.ValidationError({"expires_at": issue})
         return attrs
-
-    def _check_expiry(self, expires_at: datetime) -> None:
-        left = expires_at - self.context["now"]
-        if not EXPIRES_AFTER_MIN <= left <= settings.ORDER_LIFETIME_MAX:
-            hours = int(settings.ORDER_LIFETIME_MAX.total_seconds() // 3600)
-            raise serializers.ValidationError({"expires_at": f"must be 2 minutes to {hours} hours from now"})
 
     def wish(self) -> OrderWish:
         data = self.validated_data
@@ -103,6 +97,13 @@ class RefundSerializer(StrictSerializer):
             out_refund_no=data["out_refund_no"], amount_fen=data["amount"], reason=data["reason"],
             notify_url=data["notify_url"], digest=digest(content | {"order_no": order_no}),
         )  # fmt: skip
+
+
+def expiry_issue(expires_at: datetime, *, now: datetime) -> str:
+    """What is wrong with the time at which an order is to expire; "" when nothing is."""
+    if EXPIRES_AFTER_MIN <= expires_at - now <= settings.ORDER_LIFETIME_MAX:
+        return ""
+    return f"must be 2 minutes to {int(settings.ORDER_LIFETIME_MAX.total_seconds() // 3600)} hours from now"
 
 
 def digest(content: dict[str, Any]) -> str:

@@ -75,6 +75,7 @@ class TradeState(StrEnum):
     PAID = "PAID"
     NOT_PAID = "NOT_PAID"
     CLOSED = "CLOSED"
+    RETURNED = "RETURNED"  # was paid, and the channel has given all of it back
     NOT_FOUND = "NOT_FOUND"
 
 
@@ -155,6 +156,8 @@ class Capabilities:
     """
 
     methods: Mapping[str, frozenset[str]]
+    # Methods whose payment the channel does not know before the payer begins: that it is not found there is no news.
+    unseen_methods: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ from django.utils.translation import ngettext
 from openplatform.models import Notification
 from payments.console import cells, words
 from payments.console.order_file import OrderFile
-from payments.models import Payment, Refund
+from payments.models import Door, Payment, Refund
 from payments.money import yuan_text
-from payments.states import ORDER_OPEN, OrderStatus, PaymentStatus, RefundStatus
+from payments.states import ORDER_OPEN, ORDER_UNPAID, OrderStatus, PaymentStatus, RefundStatus
 
 # A check that is overdue by more than this has nobody who does it: workers or beat are down.
 OVERDUE = timedelta(minutes=2)
@@ -160,6 +160,8 @@ def _nothing_owed(file: OrderFile) -> Said:
         return Said("quiet", _("No: the order names no notify URL, the merchant asks us"))
     if OrderStatus(file.order.status) in ORDER_OPEN:
         return Said("quiet", _("There is nothing to tell yet"))
+    if file.order.door == Door.WECHATPAY and OrderStatus(file.order.status) in ORDER_UNPAID:
+        return Said("quiet", _("No: it came in by WeChat Pay's interface, which tells of payments only"))
     return Said("bad", _("Nothing was owed, although the order ended"))
 
 

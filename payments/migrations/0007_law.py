@@ -14,8 +14,8 @@ FREE = "DROP TRIGGER payments_refund_kind_fixed ON payments_refund;"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('openplatform', '0007_idempotency'),
-        ('payments', '0004_evidence'),
+        ('openplatform', '0009_wechatpay_face'),
+        ('payments', '0006_wechatpay_face'),
     ]
 
     operations = [

@@ -4,14 +4,14 @@ from payments.models.account import ChannelAccount
 from payments.models.callback import Callback, Case
 from payments.models.event import StateEvent
 from payments.models.ledger import LedgerAccount, LedgerEntry, Posting
-from payments.models.order import Order, OrderNotPaid, OrderWish, RefundExceedsPaid
+from payments.models.order import Door, Order, OrderNotPaid, OrderWish, RefundExceedsPaid
 from payments.models.pay_code import PayCode
 from payments.models.payment import Payment
 from payments.models.policy import LatePayment, OrderPolicy
 from payments.models.refund import Refund, RefundWish
 
 __all__ = [
-    "Callback", "Case", "ChannelAccount", "LatePayment", "LedgerAccount", "LedgerEntry", "Order", "OrderNotPaid",
-    "OrderPolicy", "OrderWish", "PayCode", "Payment", "Posting", "Refund", "RefundExceedsPaid", "RefundWish",
-    "StateEvent",
+    "Callback", "Case", "ChannelAccount", "Door", "LatePayment", "LedgerAccount", "LedgerEntry", "Order",
+    "OrderNotPaid", "OrderPolicy", "OrderWish", "PayCode", "Payment", "Posting", "Refund", "RefundExceedsPaid",
+    "RefundWish", "StateEvent",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +15,10 @@ from payments.errors import PaymentsError
 from payments.models.base import status_check, status_field
 from payments.models.event import StateEvent
 from payments.models.pay_code import PayCode
-from payments.states import ORDER_PAID, OrderEvent, OrderStatus, next_order_status
+from payments.states import ORDER_PAID, OrderEvent, OrderStatus, PaymentStatus, next_order_status
+
+if TYPE_CHECKING:
+    from payments.models.payment import Payment
 
 IN_PAID = sorted(status.value for status in ORDER_PAID)  # a set has no order, and a migration must
 
@@ -29,6 +33,13 @@ class OrderNotPaid(PaymentsError):
     """Only a paid order can be refunded."""
 
     code = "INVALID_STATE"
+
+
+class Door(models.TextChoices):
+    """Which of our interfaces the order came in by: its notifications speak the same language."""
+
+    NATIVE = "native", _("our own")
+    WECHATPAY = "wechatpay", _("WeChat Pay's")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +57,8 @@ class OrderWish:
     expires_at: datetime
     metadata: dict[str, str]
     digest: str
+    door: Door = Door.NATIVE
+    channel_appid: str = ""  # the appid at the channel that the merchant takes its account to have; "" when not said
 
 
 class Order(models.Model):
@@ -63,6 +76,7 @@ class Order(models.Model):
     subject = models.CharField(_("subject"), max_length=127)
     channel = models.CharField(_("channel"), max_length=20)
     method = models.CharField(_("method"), max_length=10)
+    door = models.CharField(_("interface"), max_length=16, choices=Door.choices, default=Door.NATIVE)
     notify_url = models.CharField(_("notify URL"), max_length=255, blank=True)
     return_url = models.CharField(_("return URL"), max_length=255, blank=True)
     metadata = models.JSONField(_("metadata"), default=dict)
@@ -82,6 +96,7 @@ class Order(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["app", "out_trade_no"], name="order_out_trade_no_unique"),
             status_check(OrderStatus, name="order_status_known"),
+            models.CheckConstraint(condition=models.Q(door__in=Door.values), name="order_door_known"),
             models.CheckConstraint(condition=models.Q(amount_fen__gt=0), name="order_amount_positive"),
             models.CheckConstraint(
                 condition=models.Q(refunded_fen__gte=0)
@@ -108,7 +123,7 @@ class Order(models.Model):
         """Write down the wish. Raises IntegrityError `order_out_trade_no_unique` when the number is taken."""
         return cls.objects.create(
             app=app, pay_code=pay_code, out_trade_no=wish.out_trade_no, content_digest=wish.digest,
-            amount_fen=wish.amount_fen, subject=wish.subject, channel=wish.channel, method=wish.method,
+            amount_fen=wish.amount_fen, subject=wish.subject, channel=wish.channel, method=wish.method, door=wish.door,
             notify_url=wish.notify_url, return_url=wish.return_url, metadata=wish.metadata,
             cashier_token=secrets.token_urlsafe(32), status=OrderStatus.CREATED, traceparent=current_traceparent(),
             expires_at=wish.expires_at, created_at=now,
@@ -130,6 +145,12 @@ class Order(models.Model):
     @property
     def is_paid(self) -> bool:
         return OrderStatus(self.status) in ORDER_PAID
+
+    def shown_payment(self) -> "Payment | None":
+        """The try that paid the order, or else the newest one: whose channel number stands for the order."""
+        tries = list(self.payments.select_related("account").order_by("-payment_no"))
+        paid = (one for one in tries if one.status == PaymentStatus.SUCCEEDED and not one.is_surplus)
+        return next(paid, tries[0] if tries else None)
 
     def move(self, event: OrderEvent, *, now: datetime, because: str = "") -> None:
         """Take `event` by the table of payments.states and leave its row. Raises InvalidMove."""

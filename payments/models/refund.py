@@ -28,6 +28,7 @@ class RefundWish:
     reason: str
     notify_url: str
     digest: str
+    order_fen: int | None = None  # what the merchant takes the order's amount to be; None when not said
 
 
 class Refund(Driven):

@@ -15,14 +15,22 @@ class ChannelNotAvailable(PaymentsError):
     code = "CHANNEL_NOT_AVAILABLE"
 
 
-def active_account(*, app: App, channel: str, method: str) -> ChannelAccount:
-    """The merchant's account for new payments. Raises ChannelNotAvailable."""
+class OtherAppid(PaymentsError):
+    """The appid is not the one of the merchant's account at the channel."""
+
+    code = "APPID_MCHID_NOT_MATCH"
+
+
+def active_account(*, app: App, channel: str, method: str, appid: str = "") -> ChannelAccount:
+    """The merchant's account for new payments. Raises ChannelNotAvailable, and OtherAppid when it has not `appid`."""
     if channel not in CHANNELS or method not in CHANNELS[channel].capabilities.methods:
         raise ChannelNotAvailable
     active = ChannelAccount.objects.filter(merchant_id=app.merchant_id, channel=channel, is_active=True)
     account = active.order_by("rank").first()
     if account is None:
         raise ChannelNotAvailable
+    if appid and account.settings.get("appid") != appid:
+        raise OtherAppid
     return account
 
 

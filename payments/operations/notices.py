@@ -3,15 +3,16 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from openplatform.models.notification import NotificationShape
 from openplatform.notifications import owe
-from payments.models import Order, Payment, Refund
+from payments.models import Door, Order, Refund
 from payments.money import yuan_text
-from payments.states import PaymentStatus
+from payments.operations import wechatpay_shapes
 
 
 def order_data(order: Order) -> dict[str, Any]:
     """An order as answers and notifications show it. Money in both forms, ids and times as text."""
-    payment = _shown_payment(order)
+    payment = order.shown_payment()
     return {
         "order_no": str(order.pk),
         "out_trade_no": order.out_trade_no,
@@ -33,13 +34,6 @@ def order_data(order: Order) -> dict[str, Any]:
         "closed_at": moment(order.closed_at),
         "version": order.version,
     }
-
-
-def _shown_payment(order: Order) -> Payment | None:
-    """The try that paid the order, or else the newest one."""
-    tries = list(order.payments.order_by("-payment_no"))
-    paid = (one for one in tries if one.status == PaymentStatus.SUCCEEDED and not one.is_surplus)
-    return next(paid, tries[0] if tries else None)
 
 
 def refund_data(refund: Refund) -> dict[str, Any]:
@@ -65,17 +59,35 @@ def refund_data(refund: Refund) -> dict[str, Any]:
 
 
 def owe_order_notification(order: Order, *, event_type: str, now: datetime) -> None:
+    """Nothing for an event that the door of the order has no word for."""
+    told = _told(order, order, event_type=event_type)
+    if told is None:
+        return
+    data, shape = told
     owe(
-        app=order.app, event_type=event_type, object_no=order.pk, object_version=order.version,
-        data=order_data(order), notify_url=order.notify_url, now=now, traceparent=order.traceparent,
+        app=order.app, event_type=event_type, object_no=order.pk, object_version=order.version, data=data, shape=shape,
+        notify_url=order.notify_url, now=now, traceparent=order.traceparent,
     )  # fmt: skip
 
 
 def owe_refund_notification(refund: Refund, *, event_type: str, now: datetime) -> None:
+    told = _told(refund, refund.order, event_type=event_type)
+    if told is None:
+        return
+    data, shape = told
     owe(
-        app=refund.order.app, event_type=event_type, object_no=refund.pk, object_version=refund.version,
-        data=refund_data(refund), notify_url=refund.notify_url, now=now, traceparent=refund.traceparent,
+        app=refund.order.app, event_type=event_type, object_no=refund.pk, object_version=refund.version, data=data,
+        shape=shape, notify_url=refund.notify_url, now=now, traceparent=refund.traceparent,
     )  # fmt: skip
+
+
+def _told(row: Order | Refund, order: Order, *, event_type: str) -> tuple[dict[str, Any], NotificationShape] | None:
+    """What is said of `row` in the words of the door that its order came in by."""
+    if order.door == Door.WECHATPAY:
+        told = wechatpay_shapes.told(row, event_type=event_type)
+        return (told, NotificationShape.WECHATPAY) if told else None
+    data = order_data(row) if isinstance(row, Order) else refund_data(row)
+    return data, NotificationShape.NATIVE
 
 
 def moment(at: datetime | None) -> str | None:

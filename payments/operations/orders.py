@@ -25,9 +25,9 @@ def create_order(*, app: App, wish: OrderWish, now: datetime, pay_code: PayCode 
     """Write the order and its first payment, and let a worker ask the channel. The status is the lock.
 
     The same number with the same content gives the order that is there (and False); other content raises
-    OutTradeNoReused. Raises ChannelNotAvailable.
+    OutTradeNoReused. Raises ChannelNotAvailable, OtherAppid.
     """
-    account = active_account(app=app, channel=wish.channel, method=wish.method)
+    account = active_account(app=app, channel=wish.channel, method=wish.method, appid=wish.channel_appid)
     try:
         with transaction.atomic(durable=True):
             order = Order.place(app=app, wish=wish, now=now, pay_code=pay_code)

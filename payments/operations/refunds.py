@@ -32,11 +32,17 @@ class OutRefundNoReused(PaymentsError):
     code = "OUT_REFUND_NO_REUSED"
 
 
+class OrderAmountDiffers(PaymentsError):
+    """The order has another amount than the one that the refund names."""
+
+    code = "ORDER_AMOUNT_DIFFERS"
+
+
 def create_refund(*, app: App, order_no: int, wish: RefundWish, now: datetime) -> tuple[Refund, bool]:
     """Record the merchant's wish to return money; the channel is asked later.
 
     The same number with the same content gives the refund that is there (and False). Raises NotFound,
-    OutRefundNoReused, OrderNotPaid, RefundExceedsPaid.
+    OutRefundNoReused, OrderNotPaid, OrderAmountDiffers, RefundExceedsPaid.
     """
     try:
         with transaction.atomic(durable=True):
@@ -53,6 +59,8 @@ def create_refund(*, app: App, order_no: int, wish: RefundWish, now: datetime) -
 
 
 def _reserve(order: Order, *, wish: RefundWish, now: datetime) -> Refund:
+    if wish.order_fen not in {None, order.amount_fen}:
+        raise OrderAmountDiffers
     order.reserve_refund(amount_fen=wish.amount_fen)
     payment = Payment.lock(order.payments.get(status=PaymentStatus.SUCCEEDED, is_surplus=False).pk)
     refund = Refund.ask(order=order, payment=payment, wish=wish, now=now)

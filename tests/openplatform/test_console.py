@@ -1,6 +1,9 @@
 """The operator's pages: everything to be seen, nothing to be changed but by a named action."""
 
+import re
+
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.db import transaction
 from django.test import Client
@@ -180,3 +183,57 @@ def test_a_list_costs_the_same_number_of_queries_for_one_row_and_for_many(
     assert Notification.objects.count() == 30
     with django_assert_max_num_queries(12):
         assert console.get(reverse("admin:openplatform_notification_changelist")).status_code == 200
+
+
+# --- the WeChat Pay interface of an app -----------------------------------------------------------------------------
+
+
+def face_of(app):
+    return page_of(app).replace("/change/", "/wechatpay-interface/")
+
+
+def key_on(answer):
+    found = re.search(r'id="api-key">([A-Za-z0-9]{32})<', answer.content.decode())
+    return found[1] if found else None
+
+
+def test_an_apiv3_key_is_shown_once_in_the_answer_that_made_it(console, caller):
+    url = face_of(caller.app)
+    assert key_on(console.get(url)) is None
+    answer = console.post(url, {"deed": "open"})
+    first = key_on(answer)
+    caller.app.refresh_from_db()
+    assert (caller.app.accepts_wechatpay_scheme, caller.app.apiv3_key()) == (True, first)
+    assert "no-store" in answer.headers["Cache-Control"]
+    for page in (url, page_of(caller.app), reverse("admin:openplatform_app_changelist"), reverse("admin:index")):
+        assert first not in console.get(page).content.decode()
+    assert first not in str([*LogEntry.objects.values(), *console.session.items(), console.cookies])
+    second = key_on(console.post(url, {"deed": "replace"}))
+    caller.app.refresh_from_db()
+    assert first != second == caller.app.apiv3_key()
+
+
+def test_a_button_of_a_page_that_is_no_longer_right_does_nothing(console, caller):
+    url = face_of(caller.app)
+    for deed in ("replace", "close", "", "nonsense"):
+        assert key_on(console.post(url, {"deed": deed})) is None
+    first = key_on(console.post(url, {"deed": "open"}))
+    assert key_on(console.post(url, {"deed": "open"})) is None
+    caller.app.refresh_from_db()
+    assert caller.app.apiv3_key() == first
+    console.post(url, {"deed": "close"})
+    caller.app.refresh_from_db()
+    assert (caller.app.accepts_wechatpay_scheme, caller.app.apiv3_key()) == (False, first)
+
+
+def test_the_interface_needs_its_own_permission(rows):
+    caller, _notification = rows
+    reader = User.objects.create_user("reader", password="x", is_staff=True)
+    reader.user_permissions.set(
+        Permission.objects.filter(content_type__app_label="openplatform", codename__in=("view_app", "switch_app"))
+    )
+    client = Client()
+    client.force_login(reader)
+    assert (client.get(face_of(caller.app)).status_code, client.post(face_of(caller.app)).status_code) == (403, 403)
+    reader.user_permissions.add(Permission.objects.get(codename="change_wechatpay_face"))
+    assert key_on(client.post(face_of(caller.app), {"deed": "open"}))

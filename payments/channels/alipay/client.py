@@ -136,7 +136,9 @@ class AlipayClient:
         if not isinstance(envelope, dict) or not envelope.get("sign"):
             return _read_unsigned(value)
         try:
-            signing.verify(text, signature=str(envelope["sign"]), pem=self._their_key(_text(envelope, "alipay_cert_sn")))
+            signing.verify(
+                text, signature=str(envelope["sign"]), pem=self._their_key(_text(envelope, "alipay_cert_sn"))
+            )
             if isinstance(value, str):
                 value = json.loads(signing.decrypt(value, key=self.config.secrets["aes_key"]))
         except (signing.NotAuthentic, ValueError, KeyError) as error:

@@ -1,7 +1,7 @@
 """What Alipay's codes mean for each operation, as data.
 
-Source: opendocs.alipay.com/common/02km9f (public codes) and the page of each operation. Never branch on a message. Only a
-code that is named here ends anything; every other answer is unknown and is asked about again.
+Source: opendocs.alipay.com/common/02km9f (public codes) and the page of each operation. Never branch on a message.
+Only a code that is named here ends anything; every other answer is unknown and is asked about again.
 """
 
 from enum import Enum, auto

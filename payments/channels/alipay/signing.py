@@ -68,7 +68,7 @@ def verify(text: str, *, signature: str, pem: str) -> None:
 
 
 def verify_callback(params: Mapping[str, str], *, pem: str) -> None:
-    """A callback's form: without `sign` and `sign_type`, or, for some services, with the latter. Raises NotAuthentic."""
+    """A callback's form, without `sign` and `sign_type`; some services keep the latter. Raises NotAuthentic."""
     signature = params.get("sign", "")
     try:
         verify(sorted_text(params, without=frozenset({"sign", "sign_type"})), signature=signature, pem=pem)
@@ -92,7 +92,7 @@ def signed_part(body: str, *, node: str) -> tuple[str, Any]:
 
 
 def encrypt(text: str, *, key: str) -> str:
-    """Content encryption: AES-128-CBC with a fixed IV, as theirs is. It hides; the signature over it is what protects."""
+    """Content encryption: AES-128-CBC with a fixed IV, as theirs is. What protects is the signature over it."""
     padder = PKCS7(128).padder()
     encryptor = Cipher(AES(base64.b64decode(key)), CBC(_ZERO_IV)).encryptor()
     padded = padder.update(text.encode()) + padder.finalize()
