@@ -74,6 +74,8 @@ ORDER_MOVES: dict[tuple[OrderStatus, OrderEvent], OrderStatus] = {
     (_O.SUBMITTING, _OE.LOST): _O.UNKNOWN,
     (_O.UNKNOWN, _OE.ACCEPTED): _O.PAYING,
     (_O.UNKNOWN, _OE.REJECTED): _O.FAILED,
+    # A bar code is refused after the payer was asked for a password.
+    (_O.PAYING, _OE.REJECTED): _O.FAILED,
     # The channel's callback may overtake its answer to our own request.
     **{(status, _OE.PAID): _O.SUCCEEDED for status in _OPEN_ORDER},
     **{(status, event): _O.CLOSING for status in _OPEN_ORDER[:-1] for event in (_OE.CLOSE_ASKED, _OE.EXPIRED)},
@@ -92,6 +94,7 @@ PAYMENT_MOVES: dict[tuple[PaymentStatus, OrderEvent], PaymentStatus] = {
     (_P.SUBMITTING, _OE.LOST): _P.UNKNOWN,
     (_P.UNKNOWN, _OE.ACCEPTED): _P.PAYING,
     (_P.UNKNOWN, _OE.REJECTED): _P.FAILED,
+    (_P.PAYING, _OE.REJECTED): _P.FAILED,
     **{(status, _OE.PAID): _P.SUCCEEDED for status in _OPEN_PAYMENT},
     **{(status, event): _P.CLOSING for status in _OPEN_PAYMENT[:-1] for event in (_OE.CLOSE_ASKED, _OE.EXPIRED)},
     **{(status, _OE.CLOSED): _P.CLOSED for status in _OPEN_PAYMENT},

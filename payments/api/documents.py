@@ -28,9 +28,13 @@ def _maybe(**kwargs: Any) -> serializers.CharField:
 
 JSAPI_ANSWER = inline_serializer(
     "JsapiParameters",
-    {name: _text() for name in ("appId", "timeStamp", "nonceStr", "package", "signType", "paySign")},
+    {
+        name: _text(required=False)
+        for name in ("appId", "timeStamp", "nonceStr", "package", "signType", "paySign", "tradeNO")
+    },
     allow_null=True,
-    help_text="Hand it as it is to WeixinJSBridge.invoke('getBrandWCPayRequest', …). There while the order is PAYING.",
+    help_text="There while the order is PAYING. WeChat Pay's six: hand them as they are to"
+    " WeixinJSBridge.invoke('getBrandWCPayRequest', …). Alipay's one: AlipayJSBridge.call('tradePay', {tradeNO}).",
 )
 
 ORDER_ANSWER = inline_serializer(

@@ -29,7 +29,7 @@ def present_order(order: Order, *, now: datetime) -> dict[str, Any]:
     if payment is None:
         return data
     is_payable = (order.status, payment.status) == (OrderStatus.PAYING, PaymentStatus.PAYING)
-    if is_payable and not payment.prepay_has_run_out(now=now):
+    if is_payable and payment.prepay and not payment.prepay_has_run_out(now=now):
         page = open_account(payment.account).page_parameters(payment.prepay, now=now)
         data |= page if "code_url" in page else {"jsapi": page}
     if OrderStatus(order.status) in ORDER_OPEN:

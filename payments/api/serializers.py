@@ -14,6 +14,7 @@ from openplatform.serializers import StrictSerializer
 from payments.api.fields import MetadataField, MomentField, NotifyUrlField, ReturnUrlField, TextField, YuanField
 from payments.channels.registry import CHANNELS
 from payments.models import OrderWish, RefundWish
+from payments.operations.schedules import AT_THE_TILL_FOR
 
 EXPIRES_AFTER_MIN = timedelta(minutes=2)
 OUT_NO = r"\A[A-Za-z0-9_-]+\Z"
@@ -26,9 +27,10 @@ def pattern(regex: str, **kwargs: Any) -> TextField:
 
 
 class PayerSerializer(StrictSerializer):
-    """The payer at the channel: the openid under the appid of the merchant's account."""
+    """The payer at the channel: who it is under the app id of the merchant's account, or the bar code that it shows."""
 
-    openid = TextField(max_length=128)
+    openid = TextField(max_length=128, required=False)
+    auth_code = pattern(r"\A[0-9]{16,24}\Z", required=False)
 
 
 @extend_schema_serializer(component_name="CreateOrder")
@@ -53,21 +55,35 @@ class OrderSerializer(StrictSerializer):
         if attrs["method"] not in capabilities.methods:
             raise serializers.ValidationError({"method": f"must be one of {', '.join(sorted(capabilities.methods))}"})
         needed = capabilities.methods[attrs["method"]]
-        if needed != set(attrs.get("payer", {})):
-            wanted = " and ".join(sorted(needed))
-            raise serializers.ValidationError({"payer": f"must name {wanted}" if needed else "is not wanted here"})
+        _check_payer(attrs.get("payer"), needed=needed)
+        if "auth_code" in needed and "expires_at" in attrs:
+            raise serializers.ValidationError({"expires_at": "is not yours to choose: a bar code is good for a moment"})
         if "expires_at" in attrs and (issue := expiry_issue(attrs["expires_at"], now=self.context["now"])):
             raise serializers.ValidationError({"expires_at": issue})
         return attrs
 
     def wish(self) -> OrderWish:
         data = self.validated_data
+        payer = data.get("payer", {})
+        lifetime = AT_THE_TILL_FOR if "auth_code" in payer else settings.ORDER_LIFETIME
         return OrderWish(
             out_trade_no=data["out_trade_no"], amount_fen=data["amount"], subject=data["subject"],
-            channel=data["channel"], method=data["method"], payer_id=data.get("payer", {}).get("openid", ""),
+            channel=data["channel"], method=data["method"], payer_id=payer.get("openid") or payer.get("auth_code", ""),
             notify_url=data["notify_url"], return_url=data["return_url"], metadata=data["metadata"],
-            expires_at=data.get("expires_at") or self.context["now"] + settings.ORDER_LIFETIME, digest=digest(data),
+            expires_at=data.get("expires_at") or self.context["now"] + lifetime, digest=digest(data),
         )  # fmt: skip
+
+
+def _check_payer(payer: dict[str, str] | None, *, needed: frozenset[str]) -> None:
+    """Exactly what the method needs of the payer, and nothing that would be left aside in silence."""
+    if payer is None:
+        if needed:
+            raise serializers.ValidationError({"payer": f"must name {' and '.join(sorted(needed))}"})
+        return
+    wrong = {name: "is required with this method" for name in needed - payer.keys()}
+    wrong |= {name: "is not wanted with this method" for name in payer.keys() - needed}
+    if wrong or not needed:
+        raise serializers.ValidationError({"payer": wrong or "is not wanted with this method"})
 
 
 @extend_schema_serializer(component_name="CreateRefund")

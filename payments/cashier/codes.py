@@ -72,7 +72,7 @@ def identified(request: HttpRequest) -> HttpResponse:
     try:
         account = cashier.account_of(pay_code)
         if not payer.known_payer(request, account):
-            payer_id = _identify(account, code=request.GET.get("code", ""), browser=browser)
+            payer_id = _identify(account, code=request.GET.get(cashier.code_parameter(account), ""), browser=browser)
             payer.remember_payer(response, account, payer_id=payer_id)
     except ChannelNotAvailable:
         return pages.problem_page(request, wording.NOT_AVAILABLE, status=503)

@@ -76,6 +76,7 @@ class TradeState(StrEnum):
     NOT_PAID = "NOT_PAID"
     CLOSED = "CLOSED"
     RETURNED = "RETURNED"  # was paid, and the channel has given all of it back
+    FAILED = "FAILED"  # the payer's bar code was refused for good
     NOT_FOUND = "NOT_FOUND"
 
 
@@ -177,6 +178,7 @@ class Channel(Protocol):
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+    code_parameter: ClassVar[str]  # under which the one-time code comes back from `authorize_url`
     # Seconds after the last move at which an open payment is asked about; the last value repeats.
     query_schedule_s: ClassVar[tuple[int, ...]]
     refund_schedule_s: ClassVar[tuple[int, ...]]

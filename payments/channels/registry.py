@@ -1,10 +1,13 @@
 """Every channel we speak, by name. Adding one is a folder and a line here."""
 
+from typing import Final
+
+from payments.channels.alipay.channel import AlipayChannel
 from payments.channels.base import AccountConfig, Channel
 from payments.channels.wechatpay.channel import WechatpayChannel
 
-CHANNELS: dict[str, type[WechatpayChannel]] = {
-    WechatpayChannel.name: WechatpayChannel,
+CHANNELS: Final[dict[str, type[WechatpayChannel] | type[AlipayChannel]]] = {
+    channel.name: channel for channel in (WechatpayChannel, AlipayChannel)
 }
 
 

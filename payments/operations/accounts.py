@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from openplatform.models import App
-from payments.channels.base import AccountConfig, Channel
+from payments.channels.base import AccountConfig, Capabilities, Channel
 from payments.channels.registry import CHANNELS, open_channel
 from payments.errors import PaymentsError
 from payments.models import ChannelAccount, Payment
@@ -43,9 +43,13 @@ def next_account(payment: Payment) -> ChannelAccount | None:
     others = ChannelAccount.objects.filter(
         merchant_id=used.merchant_id, channel=used.channel, is_active=True, rank__gt=used.rank
     )
-    if payment.payer_id:
+    if "openid" in capabilities_of(used).methods[payment.method]:
         others = others.filter(settings__appid=used.settings.get("appid"))
     return others.order_by("rank").first()
+
+
+def capabilities_of(account: ChannelAccount) -> Capabilities:
+    return CHANNELS[account.channel].capabilities
 
 
 def open_account(account: ChannelAccount) -> Channel:

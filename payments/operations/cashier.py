@@ -9,6 +9,7 @@ from django.conf import settings
 
 from payments import queries
 from payments.channels.base import Accepted
+from payments.channels.registry import CHANNELS
 from payments.errors import PaymentsError
 from payments.models import ChannelAccount, Order, OrderWish, PayCode, Payment
 from payments.money import fen_from_literal
@@ -44,6 +45,11 @@ def account_of(pay_code: PayCode) -> ChannelAccount:
 def authorize_url(account: ChannelAccount, *, redirect_uri: str, state: str) -> str:
     """Where the payer's browser goes to say who it is."""
     return open_account(account).authorize_url(redirect_uri=redirect_uri, state=state)
+
+
+def code_parameter(account: ChannelAccount) -> str:
+    """Under which name the channel sends the one-time code back."""
+    return CHANNELS[account.channel].code_parameter
 
 
 def identify_payer(account: ChannelAccount, *, code: str) -> str:
@@ -88,5 +94,9 @@ def cashier_state(order: Order, *, return_to: str, language: str, now: datetime)
 
 def _can_be_paid(order: Order, payment: Payment, *, now: datetime) -> bool:
     """Whether the channel would take money: open on both sides, and neither the order nor the prepay is too old."""
-    in_time = now < order.expires_at and (payment.prepay_expires_at is None or now < payment.prepay_expires_at)
+    in_time = (
+        bool(payment.prepay)
+        and now < order.expires_at
+        and (payment.prepay_expires_at is None or now < payment.prepay_expires_at)
+    )
     return in_time and (order.status, payment.status) == (OrderStatus.PAYING, PaymentStatus.PAYING)

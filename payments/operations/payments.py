@@ -15,7 +15,7 @@ from openplatform.tracing import span
 from payments.channels.base import Accepted, PayRequest, Prepay, Rejected, TradeFacts, TradeState, Unknown
 from payments.models import Case, ChannelAccount, LatePayment, LedgerEntry, Order, OrderPolicy, Payment
 from payments.operations import schedules
-from payments.operations.accounts import callback_url, next_account, open_account
+from payments.operations.accounts import callback_url, capabilities_of, next_account, open_account
 from payments.operations.guarded import GuardedChannel
 from payments.operations.notices import owe_order_notification
 from payments.operations.orders import begin_closing, hint_payment
@@ -62,7 +62,7 @@ def _submit(payment: Payment, channel: GuardedChannel, *, clock: Clock) -> None:
     """Get the payment accepted. What may have been sent before is asked about first: it may even be paid."""
     if payment.was_sent_before:
         answer = channel.query(payment_no=payment.pk, now=clock())
-        if not isinstance(answer, Accepted) or answer.facts.state in {TradeState.PAID, TradeState.CLOSED}:
+        if not isinstance(answer, Accepted) or answer.facts.state not in {TradeState.NOT_FOUND, TradeState.NOT_PAID}:
             record_query(claimed=payment, answer=answer, now=clock())
             return
     if clock() >= payment.order.expires_at:
@@ -74,7 +74,10 @@ def _submit(payment: Payment, channel: GuardedChannel, *, clock: Clock) -> None:
     if isinstance(created, Rejected):
         # A refusal is not signed, and does not undo an earlier request that was executed.
         known = channel.query(payment_no=payment.pk, now=clock())
-        is_unknown_there = isinstance(known, Accepted) and known.facts.state is TradeState.NOT_FOUND
+        is_unknown_there = isinstance(known, Accepted) and known.facts.state in {
+            TradeState.NOT_FOUND,
+            TradeState.FAILED,
+        }
     record_create(claimed=payment, answer=created, is_unknown_there=is_unknown_there, now=clock())
 
 
@@ -106,9 +109,11 @@ def _close(payment: Payment, channel: GuardedChannel, *, clock: Clock) -> None:
 
 
 def _request(payment: Payment) -> PayRequest:
+    shows_code = "auth_code" in capabilities_of(payment.account).methods[payment.method]
     return PayRequest(
         payment_no=payment.pk, method=payment.method, amount_fen=payment.amount_fen, subject=payment.order.subject,
-        payer_id=payment.payer_id, expires_at=payment.order.expires_at, notify_url=callback_url(payment.account),
+        payer_id="" if shows_code else payment.payer_id, auth_code=payment.payer_id if shows_code else "",
+        expires_at=payment.order.expires_at, notify_url=callback_url(payment.account),
     )  # fmt: skip
 
 
@@ -272,14 +277,17 @@ def lock_payment(payment_no: int) -> tuple[Order, Payment]:
 
 def _record_unpaid(order: Order, payment: Payment, *, facts: TradeFacts, now: datetime) -> None:
     is_closing, is_unknown_there = payment.status == PaymentStatus.CLOSING, facts.state is TradeState.NOT_FOUND
-    # One that the channel has accepted, signed, cannot have never arrived there.
+    if facts.state is TradeState.FAILED and not is_closing:
+        order.failure_code = "PAYER_REFUSED"
+        _move_both(order, payment, OrderEvent.REJECTED, now=now, because=facts.state)
+        owe_order_notification(order, event_type="order.failed", now=now)
+        return
+    # One that the channel has accepted, signed, cannot have never arrived there, unless it only begins with the payer.
+    may_be_unknown = not payment.prepay or payment.method in capabilities_of(payment.account).unseen_methods
     never_arrived = (
-        is_closing
-        and is_unknown_there
-        and not payment.prepay
-        and payment.not_found_count + 1 >= schedules.EVIDENCE_COUNT
+        is_closing and is_unknown_there and may_be_unknown and payment.not_found_count + 1 >= schedules.EVIDENCE_COUNT
     )
-    if facts.state is TradeState.CLOSED or never_arrived:
+    if facts.state in {TradeState.CLOSED, TradeState.RETURNED, TradeState.FAILED} or never_arrived:
         _move_both(order, payment, OrderEvent.CLOSED, now=now, because=facts.state)
         if order.status == OrderStatus.CLOSED:
             owe_order_notification(order, event_type="order.closed", now=now)
@@ -317,7 +325,9 @@ def _move_both(
 
 def _next_query(payment: Payment, order: Order, *, now: datetime) -> datetime:
     """By the channel's schedule, but not past the end of the parameters or of the order: then there is work to do."""
-    at = schedules.at_step(open_account(payment.account).query_schedule_s, step=payment.checks_count, now=now)
+    is_at_till = "auth_code" in capabilities_of(payment.account).methods[payment.method]
+    schedule = schedules.AT_THE_TILL_S if is_at_till else open_account(payment.account).query_schedule_s
+    at = schedules.at_step(schedule, step=payment.checks_count, now=now)
     ends = [end for end in (payment.prepay_expires_at, order.expires_at) if end is not None and end > now]
     return min([at, *ends])
 

@@ -8,6 +8,9 @@ from django.conf import settings
 # After an answer that did not count: soon, because somebody is waiting.
 UNKNOWN_S: tuple[int, ...] = (2, 5, 15, 30, 60, 180, 600)
 CLOSING_S: tuple[int, ...] = (5, 15, 60, 300, 600)
+# While the payer stands at the till with a bar code on the phone.
+AT_THE_TILL_S: tuple[int, ...] = (2, 3, 5)
+AT_THE_TILL_FOR = timedelta(seconds=45)  # then the channel is told to reverse it, and the payer may try again
 # A refusal, or a number that the channel does not know, may come too early or from somebody in between. It counts when
 # it came this often in a row, over some minutes: longer than any request of ours can still be on its way.
 EVIDENCE_COUNT = 3

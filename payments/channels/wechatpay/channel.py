@@ -40,6 +40,7 @@ class WechatpayChannel:
 
     name: ClassVar[str] = "wechatpay"
     capabilities: ClassVar[Capabilities] = Capabilities(methods={"jsapi": frozenset({"openid"}), "native": frozenset()})
+    code_parameter: ClassVar[str] = "code"
     query_schedule_s: ClassVar[tuple[int, ...]] = (5, 15, 30, 60, 180, 600)
     refund_schedule_s: ClassVar[tuple[int, ...]] = (60, 300, 600, 1200, 1800)
 

@@ -16,7 +16,7 @@ TRADE_STATES = {
     "NOTPAY": TradeState.NOT_PAID,
     "USERPAYING": TradeState.NOT_PAID,
     "ACCEPT": TradeState.NOT_PAID,
-    "PAYERROR": TradeState.NOT_PAID,
+    "PAYERROR": TradeState.FAILED,
     "CLOSED": TradeState.CLOSED,
     "REVOKED": TradeState.CLOSED,
 }
