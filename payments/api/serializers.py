@@ -76,14 +76,15 @@ class OrderSerializer(StrictSerializer):
 
 def _check_payer(payer: dict[str, str] | None, *, needed: frozenset[str]) -> None:
     """Exactly what the method needs of the payer, and nothing that would be left aside in silence."""
-    if payer is None:
-        if needed:
-            raise serializers.ValidationError({"payer": f"must name {' and '.join(sorted(needed))}"})
-        return
-    wrong = {name: "is required with this method" for name in needed - payer.keys()}
-    wrong |= {name: "is not wanted with this method" for name in payer.keys() - needed}
-    if wrong or not needed:
-        raise serializers.ValidationError({"payer": wrong or "is not wanted with this method"})
+    if payer is None and needed:
+        raise serializers.ValidationError({"payer": f"must name {' and '.join(sorted(needed))}"})
+    if payer is not None and not needed:
+        raise serializers.ValidationError({"payer": "is not wanted with this method"})
+    given = set(payer or {})
+    wrong = dict.fromkeys(needed - given, "is required with this method")
+    wrong |= dict.fromkeys(given - needed, "is not wanted with this method")
+    if wrong:
+        raise serializers.ValidationError({"payer": wrong})
 
 
 @extend_schema_serializer(component_name="CreateRefund")
