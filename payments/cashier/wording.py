@@ -116,6 +116,10 @@ NOT_FOUND = Words(
     title=_("Page not found"),
     detail=_("This link is not valid. Scan the code again, or ask the merchant for a new link."),
 )
+TOO_MANY = Words(
+    title=_("One moment, please"),
+    detail=_("Very many people are paying from your network. Nothing was charged; try again in a few seconds."),
+)
 SCAN_IN_WECHAT = Words(
     title=_("Please open this page in WeChat"), detail=_("Scan the merchant's code with WeChat to pay.")
 )

@@ -1,0 +1,34 @@
+"""Counting in the store: all rules of one request are asked, and taken from, in one step of it."""
+
+from collections.abc import Sequence
+
+from openplatform.limits.rules import SECOND_US, Charge
+from openplatform.limits.scripts import Script
+from openplatform.limits.verdicts import Standing, Verdict
+
+_NUMBERS_PER_RULE = 4
+_check = Script("check.lua")
+
+
+def count(
+    charges: Sequence[Charge], *, take: bool = True, nonce_key: str = "", nonce_lifetime_s: int = 0,
+    now_us: int | None = None,
+) -> Verdict:  # fmt: skip
+    """Take one from each of `charges` if all have it, else from none; with `take=False` only look.
+
+    A nonce that is there already is a replay, and takes nothing. Else it is remembered for `nonce_lifetime_s`, but only
+    if all rules let the request through. `now_us` replaces the store's clock, in tests. Raises StoreDown.
+    """
+    if not charges and not nonce_key:
+        return Verdict()
+    keys = [charge.key for charge in charges] + ([nonce_key] if nonce_key else [])
+    arguments: list[str | int] = ["take" if take else "look", nonce_lifetime_s or "", "" if now_us is None else now_us]
+    for charge in charges:
+        rule = charge.rule
+        arguments += [rule.algorithm.value, rule.limit, rule.period_s * SECOND_US, rule.size]
+    outcome, *numbers = _check.run(keys=keys, arguments=arguments)
+    standings = (
+        Standing.from_store(charge.rule, numbers[at : at + _NUMBERS_PER_RULE])
+        for charge, at in zip(charges, range(0, len(numbers), _NUMBERS_PER_RULE), strict=True)
+    )
+    return Verdict(standings=tuple(standings), is_replay=outcome == b"replayed")
