@@ -7,7 +7,7 @@ from openplatform.limits.scripts import Script
 from openplatform.limits.verdicts import Standing, Verdict
 
 _NUMBERS_PER_RULE = 4
-_check = Script("check.lua")
+CHECK = Script("check.lua")
 
 
 def count(
@@ -22,13 +22,16 @@ def count(
     if not charges and not nonce_key:
         return Verdict()
     keys = [charge.key for charge in charges] + ([nonce_key] if nonce_key else [])
-    arguments: list[str | int] = ["take" if take else "look", nonce_lifetime_s or "", "" if now_us is None else now_us]
-    for charge in charges:
-        rule = charge.rule
-        arguments += [rule.algorithm.value, rule.limit, rule.period_s * SECOND_US, rule.size]
-    outcome, *numbers = _check.run(keys=keys, arguments=arguments)
+    asked = ["take" if take else "look", nonce_lifetime_s or "", "" if now_us is None else now_us]
+    outcome, *numbers = CHECK.run(keys=keys, arguments=[*asked, *terms(charges)])
     standings = (
         Standing.from_store(charge.rule, numbers[at : at + _NUMBERS_PER_RULE])
         for charge, at in zip(charges, range(0, len(numbers), _NUMBERS_PER_RULE), strict=True)
     )
     return Verdict(standings=tuple(standings), is_replay=outcome == b"replayed")
+
+
+def terms(charges: Sequence[Charge]) -> list[str | int]:
+    """The rules as check.lua reads them."""
+    rules = (charge.rule for charge in charges)
+    return [part for rule in rules for part in (rule.algorithm.value, rule.limit, rule.period_s * SECOND_US, rule.size)]

@@ -14,15 +14,15 @@ class Script:
     """A Lua file of this folder."""
 
     def __init__(self, name: str) -> None:
-        self._text = Path(__file__).with_name(name).read_text(encoding="utf-8")
-        self._digest = hashlib.sha1(
-            self._text.encode(), usedforsecurity=False
+        self.text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+        self.digest = hashlib.sha1(
+            self.text.encode(), usedforsecurity=False
         ).hexdigest()  # the store's own name for it
 
     def run(self, *, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         """By its digest, and in full when the store does not know it: after a restart. Raises StoreDown."""
         with store() as client:
             try:
-                return client.evalsha(self._digest, len(keys), *keys, *arguments)
+                return client.evalsha(self.digest, len(keys), *keys, *arguments)
             except NoScriptError:
-                return client.eval(self._text, len(keys), *keys, *arguments)
+                return client.eval(self.text, len(keys), *keys, *arguments)
