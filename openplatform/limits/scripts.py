@@ -15,9 +15,7 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.text = Path(__file__).with_name(name).read_text(encoding="utf-8")
-        self.digest = hashlib.sha1(
-            self.text.encode(), usedforsecurity=False
-        ).hexdigest()  # the store's own name for it
+        self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()  # the store's own name for it
 
     def run(self, *, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         """By its digest, and in full when the store does not know it: after a restart. Raises StoreDown."""

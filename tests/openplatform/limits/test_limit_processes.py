@@ -63,6 +63,4 @@ def test_eight_processes_are_given_turns_that_are_an_interval_apart(settings):
         wait for given in together(lambda: [reserve("pace-of-eight", pace) for _ in range(20)]) for wait in given
     )
     assert len(waits) == 160
-    assert all(later - earlier > 50 for earlier, later in itertools.pairwise(waits)), (
-        "60 s, less the time it took"
-    )
+    assert all(later - earlier > 50 for earlier, later in itertools.pairwise(waits)), "60 s, less the time it took"
