@@ -16,10 +16,6 @@ os.environ.setdefault("LOG_FORMAT", "text")
 
 from config.settings import *  # noqa: F403
 
-# A database of the store for each of pytest-xdist's workers: they have rules with the same numbers, and one address.
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw")[2:]
-if _WORKER:
-    REDIS_URL = f"{REDIS_URL}?db={int(_WORKER) % 15 + 1}"  # noqa: F405
 TARGET_FROM_PATH = True
 HINTS_ENABLED = False  # a test decides itself when a worker runs
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # operators' logins in tests only
