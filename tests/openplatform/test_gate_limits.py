@@ -9,6 +9,7 @@ from openplatform import limits, store
 from openplatform.caches import clear_all
 from openplatform.models import RateRule
 from openplatform.models.limits import RuleTerms
+from openplatform.problems import RateLimited
 from tests.openplatform import echo_urls, harness
 from tests.openplatform.harness import is_signed_by_us
 
@@ -208,7 +209,7 @@ def test_any_view_can_be_limited_per_address(rule, rf):
     rule(scope="ip", route="test.door", limit=2)
     request = rf.get("/x", REMOTE_ADDR="203.0.113.50")
     assert [view(request, "a").content for _ in range(2)] == [b"a", b"a"]
-    with pytest.raises(limits.verdicts.RateLimited) as refusal:
+    with pytest.raises(RateLimited) as refusal:
         view(request, "a")
     assert int(refusal.value.headers["Retry-After"]) >= 1
     assert view(rf.get("/x", REMOTE_ADDR="203.0.113.51"), name="b").content == b"b"
