@@ -222,15 +222,15 @@ def check_nonce_and_limits(exchange: Exchange) -> None:
     twice, and its limits are counted here; a write waits.
     """
     authorization = exchange.authorization
-    charges = limits.charges_of_app(authorization.app_id, route=exchange.route)
+    tallies = limits.tallies_of_app(authorization.app_id, route=exchange.route)
     try:
         exchange.verdict = nonces.remember(
-            serial_no=authorization.serial_no, nonce=authorization.nonce, charges=charges
+            serial_no=authorization.serial_no, nonce=authorization.nonce, tallies=tallies
         )
     except StoreDown as error:
         if not exchange.is_read:
             raise TryLater from error
-        exchange.verdict = limits.decide(charges)
+        exchange.verdict = limits.decide(tallies)
     if exchange.verdict.is_replay:
         raise ReplayedNonce
     exchange.verdict.check()

@@ -7,10 +7,19 @@
 
 from openplatform.limits.doors import at_door, decide, per_address
 from openplatform.limits.pacing import Pace, QueueFull, reserve
-from openplatform.limits.rules import Charge, Rule, charges_of_app
+from openplatform.limits.rules import Rule, Tally, tallies_of_app
 from openplatform.limits.verdicts import Standing, Verdict
 
 __all__ = [
-    "Charge", "Pace", "QueueFull", "Rule", "Standing", "Verdict", "at_door", "charges_of_app", "decide", "per_address",
+    "Pace",
+    "QueueFull",
+    "Rule",
+    "Standing",
+    "Tally",
+    "Verdict",
+    "at_door",
+    "decide",
+    "per_address",
     "reserve",
+    "tallies_of_app",
 ]  # fmt: skip

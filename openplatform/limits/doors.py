@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from openplatform.client_ip import client_ip
 from openplatform.limits import counting, fallback, routes
-from openplatform.limits.rules import Charge, charges_of_address
+from openplatform.limits.rules import Tally, tallies_of_address
 from openplatform.limits.verdicts import Verdict
 from openplatform.store import StoreDown
 
@@ -16,17 +16,17 @@ P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
-def decide(charges: Sequence[Charge], *, take: bool = True) -> Verdict:
-    """What `charges` say. Never waits longer than the store's timeout."""
+def decide(tallies: Sequence[Tally], *, take: bool = True) -> Verdict:
+    """What `tallies` say. Never waits longer than the store's timeout."""
     try:
-        return counting.count(charges, take=take)
+        return counting.count(tallies, take=take)
     except StoreDown as error:
-        return fallback.count(charges, take=take, why=error)
+        return fallback.count(tallies, take=take, why=error)
 
 
 def at_door(request: HttpRequest, *, door: str, take: bool = True) -> Verdict:
     """What the rules for addresses say to the sender of this request."""
-    return decide(charges_of_address(client_ip(request), door=door), take=take)
+    return decide(tallies_of_address(client_ip(request), door=door), take=take)
 
 
 def per_address(door: str) -> Callable[[View[P]], View[P]]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
-from openplatform.limits.rules import Charge
+from openplatform.limits.rules import Tally
 from openplatform.limits.verdicts import Standing, Verdict
 
 ALARM_EVERY_S = 60.0
@@ -33,26 +33,26 @@ class _Windows:
         self._alarm_at = -math.inf
         self._lock = threading.Lock()
 
-    def count(self, charges: Sequence[Charge], *, take: bool, now_s: float, why: BaseException) -> Verdict:
+    def count(self, tallies: Sequence[Tally], *, take: bool, now_s: float, why: BaseException) -> Verdict:
         with self._lock:
             self._alarm(now_s=now_s, why=why)
-            used = [self._used(charge, now_s=now_s) for charge in charges]
-            fits = all(count < _share(charge) for charge, count in zip(charges, used, strict=True))
+            used = [self._used(tally, now_s=now_s) for tally in tallies]
+            fits = all(count < _share(tally) for tally, count in zip(tallies, used, strict=True))
             if take and fits:
-                used = [self._add(charge, count + 1, now_s=now_s) for charge, count in zip(charges, used, strict=True)]
+                used = [self._add(tally, count + 1, now_s=now_s) for tally, count in zip(tallies, used, strict=True)]
         taken = int(take and fits)
         standings = (
-            _standing(charge, count, taken=taken, now_s=now_s) for charge, count in zip(charges, used, strict=True)
+            _standing(tally, count, taken=taken, now_s=now_s) for tally, count in zip(tallies, used, strict=True)
         )
         return Verdict(standings=tuple(standings))
 
-    def _used(self, charge: Charge, *, now_s: float) -> int:
-        window, used = self._counts.get(charge.key, (0, 0))
-        return used if window == _window(charge, now_s=now_s) else 0
+    def _used(self, tally: Tally, *, now_s: float) -> int:
+        window, used = self._counts.get(tally.key, (0, 0))
+        return used if window == _window(tally, now_s=now_s) else 0
 
-    def _add(self, charge: Charge, used: int, *, now_s: float) -> int:
-        self._counts[charge.key] = (_window(charge, now_s=now_s), used)
-        self._counts.move_to_end(charge.key)
+    def _add(self, tally: Tally, used: int, *, now_s: float) -> int:
+        self._counts[tally.key] = (_window(tally, now_s=now_s), used)
+        self._counts.move_to_end(tally.key)
         if len(self._counts) > COUNTS_MAX:
             self._counts.popitem(last=False)
         return used
@@ -70,21 +70,21 @@ class _Windows:
 _windows = _Windows()
 
 
-def count(charges: Sequence[Charge], *, take: bool = True, why: BaseException) -> Verdict:
+def count(tallies: Sequence[Tally], *, take: bool = True, why: BaseException) -> Verdict:
     """As counting.count, of this process alone. `why` is for the alarm, a log line at most once a minute."""
-    return _windows.count(charges, take=take, now_s=time.monotonic(), why=why)
+    return _windows.count(tallies, take=take, now_s=time.monotonic(), why=why)
 
 
-def _share(charge: Charge) -> int:
-    return max(1, charge.rule.limit // settings.LIMIT_PROCESSES)
+def _share(tally: Tally) -> int:
+    return max(1, tally.rule.limit // settings.LIMIT_PROCESSES)
 
 
-def _window(charge: Charge, *, now_s: float) -> int:
-    return int(now_s // charge.rule.period_s)
+def _window(tally: Tally, *, now_s: float) -> int:
+    return int(now_s // tally.rule.period_s)
 
 
-def _standing(charge: Charge, used: int, *, taken: int, now_s: float) -> Standing:
-    rule, share = charge.rule, _share(charge)
+def _standing(tally: Tally, used: int, *, taken: int, now_s: float) -> Standing:
+    rule, share = tally.rule, _share(tally)
     ends_s = math.ceil(rule.period_s - now_s % rule.period_s)
     return Standing(
         rule=rule, fits=used - taken < share, remaining=max(0, share - used), retry_after_s=ends_s, reset_s=ends_s

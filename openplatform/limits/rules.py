@@ -43,7 +43,7 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Charge:
+class Tally:
     """A rule, and whose count by that rule a request goes to."""
 
     rule: Rule
@@ -60,23 +60,23 @@ _Rules = dict[_Place, tuple[Rule, ...]]
 _cache: "TimedCache[str, _Rules]" = TimedCache(size=1, lifetime_s=RULES_CACHE_S)
 
 
-def charges_of_address(address: str, *, door: str) -> list[Charge]:
+def tallies_of_address(address: str, *, door: str) -> list[Tally]:
     """What a request from this address meets at this door. An address that nobody knows meets nothing: else all whom a
     proxy hides would share one count, and one of them could use it up for all.
     """
     if address == UNKNOWN:
         return []
     whom = _network(address)
-    return [Charge(rule=rule, whom=whom) for rule in _rules().get((LimitScope.IP, door, None), ())]
+    return [Tally(rule=rule, whom=whom) for rule in _rules().get((LimitScope.IP, door, None), ())]
 
 
-def charges_of_app(app_id: int, *, route: str) -> list[Charge]:
+def tallies_of_app(app_id: int, *, route: str) -> list[Tally]:
     """What a request of this app for this operation meets. A rule of its own stands in place of those for all."""
     rules = _rules()
-    found = [Charge(rule=rule, whom="all") for rule in rules.get((LimitScope.GLOBAL, "", None), ())]
+    found = [Tally(rule=rule, whom="all") for rule in rules.get((LimitScope.GLOBAL, "", None), ())]
     for scope, its_route in ((LimitScope.APP, ""), (LimitScope.APP_ROUTE, route)):
         own = rules.get((scope, its_route, app_id)) or rules.get((scope, its_route, None), ())
-        found += [Charge(rule=rule, whom=str(app_id)) for rule in own]
+        found += [Tally(rule=rule, whom=str(app_id)) for rule in own]
     return found
 
 

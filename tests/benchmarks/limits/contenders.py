@@ -27,10 +27,10 @@ def _ping(_key, _limit):
 def _ours():
     """Rules of one day: none of them runs out or is refilled while it is measured."""
     from openplatform import nonces
-    from openplatform.limits import Charge, Rule, counting
+    from openplatform.limits import Rule, Tally, counting
     from openplatform.models.limits import LimitAlgorithm, LimitScope
 
-    def charge(algorithm, key, limit):
+    def tally(algorithm, key, limit):
         # In a day not one token comes back that the measurement would notice; the burst is the limit.
         is_bucket = algorithm in ("token", "leaky")
         size = limit if is_bucket else 10 if algorithm == "cells" else 0
@@ -39,24 +39,24 @@ def _ours():
             id=number, version=1, scope=LimitScope.APP, algorithm=LimitAlgorithm(algorithm),
             limit=1 if is_bucket else limit, period_s=DAY_S, size=size,
         )  # fmt: skip
-        return Charge(rule=rule, whom=key)
+        return Tally(rule=rule, whom=key)
 
     def one(algorithm):
         def make(key, limit):
-            charges = [charge(algorithm, f"one:{key}", limit)]
-            return lambda: not counting.count(charges).is_denied
+            tallies = [tally(algorithm, f"one:{key}", limit)]
+            return lambda: not counting.count(tallies).is_denied
 
         return make
 
     def four(key, limit):
-        charges = [charge(algorithm, f"four:{key}", limit) for algorithm in LimitAlgorithm.values]
-        return lambda: not counting.count(charges).is_denied
+        tallies = [tally(algorithm, f"four:{key}", limit) for algorithm in LimitAlgorithm.values]
+        return lambda: not counting.count(tallies).is_denied
 
     def four_and_nonce(key, limit):
-        charges = [charge(algorithm, f"nonce:{key}", limit) for algorithm in LimitAlgorithm.values]
+        tallies = [tally(algorithm, f"nonce:{key}", limit) for algorithm in LimitAlgorithm.values]
         name = f"{os.getpid()}-{next(_numbers)}"
         nonce = (f"{name}-{number}" for number in itertools.count())
-        return lambda: not nonces.remember(serial_no=key, nonce=next(nonce), charges=charges).is_denied
+        return lambda: not nonces.remember(serial_no=key, nonce=next(nonce), tallies=tallies).is_denied
 
     names = {
         "fixed": "fixed window",

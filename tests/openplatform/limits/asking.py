@@ -3,7 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
-from openplatform.limits import Charge, Rule, counting
+from openplatform.limits import Rule, Tally, counting
 from openplatform.models.limits import LimitAlgorithm, LimitScope
 from openplatform.store import store
 
@@ -18,8 +18,8 @@ def a_rule(algorithm="fixed", *, limit=10, period_s=60, size=0, scope="app", rou
     )  # fmt: skip
 
 
-def a_charge(*args, **kwargs):
-    return Charge(rule=a_rule(*args, **kwargs), whom="7")
+def a_tally(*args, **kwargs):
+    return Tally(rule=a_rule(*args, **kwargs), whom="7")
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Told:
     reset_us: int
 
 
-def ask(charges, *, now_us, take=True):
+def ask(tallies, *, now_us, take=True):
     """What the script says to each rule. Its keys are kept beyond their lifetime: that runs on the real clock."""
-    keys = [charge.key for charge in charges]
+    keys = [tally.key for tally in tallies]
     with store() as client, client.pipeline(transaction=True) as pipe:
         client.script_load(counting.CHECK.text)
-        asked = ["take" if take else "look", "", now_us, *counting.terms(charges)]
+        asked = ["take" if take else "look", "", now_us, *counting.terms(tallies)]
         pipe.evalsha(counting.CHECK.digest, len(keys), *keys, *asked)
         for key in keys:
             pipe.persist(key)

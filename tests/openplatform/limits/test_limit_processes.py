@@ -8,7 +8,7 @@ import pytest
 from openplatform import store as stores
 from openplatform.limits import Pace, counting, reserve
 from openplatform.store import store
-from tests.openplatform.limits.asking import a_charge
+from tests.openplatform.limits.asking import a_tally
 
 PROCESSES, EACH = 8, 200
 forked = multiprocessing.get_context("fork")
@@ -40,18 +40,18 @@ def together(work):
 def test_eight_processes_at_once_get_exactly_the_limit_and_not_one_more(rule, settings):
     settings.REDIS_TIMEOUT_S = 5.0  # eight processes share a core or two
     algorithm, limit, period_s, size = rule
-    charge = a_charge(algorithm, limit=limit, period_s=period_s, size=size)
-    admitted = together(lambda: sum(not counting.count([charge]).is_denied for _ in range(EACH)))
+    tally = a_tally(algorithm, limit=limit, period_s=period_s, size=size)
+    admitted = together(lambda: sum(not counting.count([tally]).is_denied for _ in range(EACH)))
     assert sum(admitted) == 500
     assert len(admitted) == PROCESSES
 
 
 def test_a_store_that_has_forgotten_its_scripts_is_given_them_again():
-    charge = a_charge("cells", limit=3, size=6)
-    counting.count([charge])
+    tally = a_tally("cells", limit=3, size=6)
+    counting.count([tally])
     with store() as client:
         client.script_flush()
-    verdict = counting.count([charge])
+    verdict = counting.count([tally])
     assert verdict.standings[0].remaining == 1, "counted on"
     assert not stores.circuit._closed_again_at
 

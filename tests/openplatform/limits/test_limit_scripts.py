@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from openplatform.limits import counting
 from openplatform.store import store
-from tests.openplatform.limits.asking import a_charge, ask
+from tests.openplatform.limits.asking import a_tally, ask
 from tests.openplatform.limits.reference import REFERENCES, UsualCells, worst_in_any
 
 SECOND = 1_000_000
@@ -56,13 +56,13 @@ def test_it_admits_whom_its_reference_admits_and_tells_how_many_are_left_and_whe
     def run(data):
         rule = data.draw(rules(algorithm))
         times = data.draw(arrivals(rule["period_s"], rule["size"] or rule["limit"]))
-        charge, reference, taken = a_charge(**rule), reference_of(rule), []
+        tally, reference, taken = a_tally(**rule), reference_of(rule), []
         for now_us in times:
             fits = reference.fits(now_us)
             if fits:
                 reference.take(now_us)
                 taken.append(now_us)
-            (told,) = ask([charge], now_us=now_us)
+            (told,) = ask([tally], now_us=now_us)
             assert (told.fits, told.left) == (fits, max(0, reference.left(now_us)))
             if not fits:
                 assert reference.fits(now_us + told.retry_us), "the time that it tells is late enough"
@@ -98,33 +98,33 @@ def test_the_usual_formula_lets_twice_the_limit_through_in_a_period_and_ours_nev
             usual.take(now_us)
             taken.append(now_us)
     assert worst_in_any(period, taken) == 2 * limit, "the traffic is hard enough to tell the two apart"
-    charge = a_charge("cells", limit=limit, period_s=60, size=n)
-    taken = [now_us for now_us in times if ask([charge], now_us=now_us)[0].fits]
+    tally = a_tally("cells", limit=limit, period_s=60, size=n)
+    taken = [now_us for now_us in times if ask([tally], now_us=now_us)[0].fits]
     assert worst_in_any(period, taken) == limit
 
 
 def test_a_fixed_window_lets_twice_the_limit_through_around_its_edge_and_not_more():
-    charge, edge = a_charge("fixed", limit=20), (BEGIN_US // (60 * SECOND) + 1) * 60 * SECOND
+    tally, edge = a_tally("fixed", limit=20), (BEGIN_US // (60 * SECOND) + 1) * 60 * SECOND
     times = [edge - 1] * 30 + [edge] * 30
-    assert sum(ask([charge], now_us=now_us)[0].fits for now_us in times) == 40
+    assert sum(ask([tally], now_us=now_us)[0].fits for now_us in times) == 40
 
 
 def test_a_bucket_refills_by_the_microsecond_and_forgets_no_part_of_a_token():
     """50 a minute, asked twice a second for 24 s: 20 have come, and 5 were there. Whole seconds would give 15."""
     for algorithm in ("token", "leaky"):
-        charge = a_charge(algorithm, limit=50, size=5)
-        fits = [ask([charge], now_us=BEGIN_US + step * SECOND // 2)[0].fits for step in range(48)]
+        tally = a_tally(algorithm, limit=50, size=5)
+        fits = [ask([tally], now_us=BEGIN_US + step * SECOND // 2)[0].fits for step in range(48)]
         assert sum(fits) == 24
 
 
 @pytest.mark.parametrize("rule", [("fixed", 0), ("cells", 6), ("token", 5), ("leaky", 5)])
 def test_every_key_has_a_lifetime_after_an_admission_and_after_a_refusal(rule):
     algorithm, size = rule
-    charge = a_charge(algorithm, limit=5, period_s=60, size=size)
+    tally = a_tally(algorithm, limit=5, period_s=60, size=size)
     for _ in range(7):
-        verdict = counting.count([charge])
+        verdict = counting.count([tally])
         with store() as client:
-            ttl_ms = client.pttl(charge.key)
+            ttl_ms = client.pttl(tally.key)
         assert 0 < ttl_ms <= 71_000
         assert verdict.standings[0].reset_s <= 70
         assert ttl_ms + 1_000 >= verdict.standings[0].reset_s * 1_000 - 1_000, "no key is gone before its count is"
@@ -134,31 +134,31 @@ def test_every_key_has_a_lifetime_after_an_admission_and_after_a_refusal(rule):
 @pytest.mark.parametrize("rule", [("fixed", 0), ("cells", 6), ("token", 5), ("leaky", 5)])
 def test_a_clock_that_was_set_back_a_little_gives_nothing_away_and_one_set_back_far_locks_nobody_out(rule):
     algorithm, size = rule
-    charge = a_charge(algorithm, limit=5, period_s=60, size=size)
+    tally = a_tally(algorithm, limit=5, period_s=60, size=size)
     now_us = (BEGIN_US // (60 * SECOND) + 1) * 60 * SECOND + 5
-    assert sum(ask([charge], now_us=now_us)[0].fits for _ in range(9)) == 5
-    assert not ask([charge], now_us=now_us - 10)[0].fits, "in the window before"
-    assert ask([charge], now_us=now_us - 86_400 * SECOND)[0].fits
+    assert sum(ask([tally], now_us=now_us)[0].fits for _ in range(9)) == 5
+    assert not ask([tally], now_us=now_us - 10)[0].fits, "in the window before"
+    assert ask([tally], now_us=now_us - 86_400 * SECOND)[0].fits
 
 
 def test_looking_changes_nothing():
-    charges = [a_charge("fixed", limit=1), a_charge("cells", limit=1, size=3), a_charge("token", limit=1, size=1)]
+    tallies = [a_tally("fixed", limit=1), a_tally("cells", limit=1, size=3), a_tally("token", limit=1, size=1)]
     for _ in range(5):
-        assert all(told.fits for told in ask(charges, now_us=BEGIN_US, take=False))
-    assert all(told.fits for told in ask(charges, now_us=BEGIN_US))
-    assert not any(told.fits for told in ask(charges, now_us=BEGIN_US, take=False))
+        assert all(told.fits for told in ask(tallies, now_us=BEGIN_US, take=False))
+    assert all(told.fits for told in ask(tallies, now_us=BEGIN_US))
+    assert not any(told.fits for told in ask(tallies, now_us=BEGIN_US, take=False))
 
 
 @pytest.mark.parametrize("full", range(4))
 def test_who_is_refused_by_one_rule_takes_nothing_from_the_others(full):
-    charges = [
-        a_charge("fixed", limit=5), a_charge("cells", limit=5, size=6), a_charge("token", limit=5, size=5),
-        a_charge("leaky", limit=5, size=5),
+    tallies = [
+        a_tally("fixed", limit=5), a_tally("cells", limit=5, size=6), a_tally("token", limit=5, size=5),
+        a_tally("leaky", limit=5, size=5),
     ]  # fmt: skip
     for _ in range(5):
-        ask([charges[full]], now_us=BEGIN_US)
+        ask([tallies[full]], now_us=BEGIN_US)
     for _ in range(10):
-        told = ask(charges, now_us=BEGIN_US)
+        told = ask(tallies, now_us=BEGIN_US)
         assert [one.fits for one in told] == [position != full for position in range(4)]
     assert [one.left for one in told] == [0 if position == full else 5 for position in range(4)]
 
@@ -166,24 +166,24 @@ def test_who_is_refused_by_one_rule_takes_nothing_from_the_others(full):
 def test_a_rule_that_was_changed_begins_anew_and_so_does_another_rule():
     from dataclasses import replace
 
-    charge = a_charge("fixed", limit=1)
-    assert ask([charge], now_us=BEGIN_US)[0].fits
-    assert not ask([charge], now_us=BEGIN_US)[0].fits
-    changed = replace(charge, rule=replace(charge.rule, version=2))
+    tally = a_tally("fixed", limit=1)
+    assert ask([tally], now_us=BEGIN_US)[0].fits
+    assert not ask([tally], now_us=BEGIN_US)[0].fits
+    changed = replace(tally, rule=replace(tally.rule, version=2))
     assert ask([changed], now_us=BEGIN_US)[0].fits
-    assert ask([a_charge("fixed", limit=1)], now_us=BEGIN_US)[0].fits
-    assert str(charge.rule.id) in charge.key.split(":")
+    assert ask([a_tally("fixed", limit=1)], now_us=BEGIN_US)[0].fits
+    assert str(tally.rule.id) in tally.key.split(":")
 
 
 # --- the nonce, in the same step --------------------------------------------------------------------------------------
 
 
 def test_who_is_over_a_limit_does_not_use_up_his_nonce_and_a_replay_takes_nothing_from_a_limit():
-    charge, nonces = a_charge("token", limit=1, size=2, period_s=3600), ["n:S:first", "n:S:second", "n:S:third"]
-    first, second, third = (f"{nonce}{charge.rule.id}" for nonce in nonces)
+    tally, nonces = a_tally("token", limit=1, size=2, period_s=3600), ["n:S:first", "n:S:second", "n:S:third"]
+    first, second, third = (f"{nonce}{tally.rule.id}" for nonce in nonces)
 
     def count(nonce):
-        return counting.count([charge], nonce_key=nonce, nonce_lifetime_s=660)
+        return counting.count([tally], nonce_key=nonce, nonce_lifetime_s=660)
 
     assert (count(first).is_replay, count(first).is_replay) == (False, True)
     for _ in range(5):

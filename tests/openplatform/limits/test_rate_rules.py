@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from openplatform.caches import clear_all
-from openplatform.limits.rules import charges_of_address, charges_of_app
+from openplatform.limits.rules import tallies_of_address, tallies_of_app
 from openplatform.models import RateRule
 from openplatform.models.limits import RuleChanged, RuleTerms
 from tests.openplatform import harness
@@ -97,14 +97,14 @@ def test_the_migration_brings_a_rule_for_each_door_and_for_what_is_dear():
         ("app_route", "bills.download"): "bills.download: 10 / 3600 s",
     }  # fmt: skip
     assert RateRule.objects.filter(scope="global", enabled=False).count() == 1
-    assert len(charges_of_app(1, route="orders.create")) == 2
+    assert len(tallies_of_app(1, route="orders.create")) == 2
 
 
 # --- which rules a request meets --------------------------------------------------------------------------------------
 
 
 def met(app_id, route="read"):
-    return {(charge.rule.limit, charge.whom) for charge in charges_of_app(app_id, route=route)}
+    return {(tally.rule.limit, tally.whom) for tally in tallies_of_app(app_id, route=route)}
 
 
 def test_an_app_meets_the_rules_for_all_apps_for_its_operation_and_for_everybody():
@@ -141,25 +141,25 @@ def test_a_rule_that_is_not_in_force_is_met_by_nobody():
 )
 def test_an_address_counts_for_itself_and_one_of_ipv6_for_its_house(address, whom):
     add(scope="ip", route="openapi", algorithm="fixed", limit=5, period_s=1)
-    assert [charge.whom for charge in charges_of_address(address, door="openapi")] == [whom]
-    assert charges_of_address(address, door="cashier") == []
+    assert [tally.whom for tally in tallies_of_address(address, door="openapi")] == [whom]
+    assert tallies_of_address(address, door="cashier") == []
 
 
 def test_an_address_that_nobody_knows_meets_no_rule():
     add(scope="ip", route="openapi", algorithm="fixed", limit=5, period_s=1)
-    assert charges_of_address("0.0.0.0", door="openapi") == []
+    assert tallies_of_address("0.0.0.0", door="openapi") == []
 
 
 def test_rules_are_read_once_in_five_seconds_and_not_per_request(django_assert_num_queries):
     add(scope="app", algorithm="fixed", limit=50, period_s=1)
     with django_assert_num_queries(1):
         for app_id in range(1, 50):
-            charges_of_app(app_id, route="read")
-            charges_of_address("203.0.113.9", door="openapi")
+            tallies_of_app(app_id, route="read")
+            tallies_of_address("203.0.113.9", door="openapi")
 
 
 def test_names_of_policies_and_their_quotas_are_what_a_caller_can_keep_to():
     add(scope="app", algorithm="token", limit=50, period_s=60, burst=5)
     add(scope="app_route", route="orders.create", algorithm="cells", limit=600, period_s=60, cells=10)
-    rules = [charge.rule for charge in charges_of_app(7, route="orders.create")]
+    rules = [tally.rule for tally in tallies_of_app(7, route="orders.create")]
     assert {rule.policy: rule.quota for rule in rules} == {"app-60s": (5, 6), "orders.create-60s": (600, 60)}
