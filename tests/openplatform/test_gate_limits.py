@@ -153,6 +153,14 @@ def test_requests_that_prove_who_sent_them_are_not_counted_against_an_address_th
     assert caller.get(ECHO, authorization="", **MERCHANTS_NAT).status_code == 401
 
 
+def test_what_a_proven_caller_does_wrong_is_not_counted_against_the_address_of_its_neighbours(caller, rule):
+    rule(scope="ip", route="openapi", limit=2)
+    authorization = caller.authorization("GET", ECHO)
+    replays = [caller.get(ECHO, authorization=authorization, **MERCHANTS_NAT).status_code for _ in range(6)]
+    assert replays == [200] + [401] * 5
+    assert harness.Caller(harness.an_app()).get(ECHO, **MERCHANTS_NAT).status_code == 200
+
+
 def test_an_address_that_was_refused_too_often_is_not_even_parsed(caller, rule, django_assert_num_queries):
     rule(scope="ip", route="openapi", limit=1)
     assert caller.get(ECHO, authorization="", **STRANGER).status_code == 401

@@ -21,7 +21,10 @@ def together(work):
     def run():
         stores._client.cache_clear()
         start.wait()
-        answers.put(work())
+        try:
+            answers.put(work())
+        except Exception as error:  # noqa: BLE001 - a process that says nothing would be waited for without end
+            answers.put(repr(error))
 
     processes = [forked.Process(target=run) for _ in range(PROCESSES)]
     for process in processes:

@@ -67,7 +67,8 @@ def served(django_db_setup, django_db_blocker, pair, valkey):
 
 
 @pytest.fixture
-def rows(served, django_db_blocker):
+def db(served, django_db_blocker):
+    """Outside any transaction, so that the two processes see what a test writes."""
     with django_db_blocker.unblock():
         yield
 
@@ -129,7 +130,7 @@ def is_well(served):
     return True
 
 
-def test_a_frozen_store_costs_no_reader_his_answer_and_nobody_a_second(served):
+def test_a_frozen_store_costs_no_reader_his_answer_and_nobody_a_second(served, db):
     assert is_well(served)
     with Load(served) as load:
         before, _slowest = load.during(1.0)
@@ -146,7 +147,7 @@ def test_a_frozen_store_costs_no_reader_his_answer_and_nobody_a_second(served):
     assert is_well(served)
 
 
-def test_a_store_that_stops_and_starts_again_under_load_is_found_again_with_its_scripts(served):
+def test_a_store_that_stops_and_starts_again_under_load_is_found_again_with_its_scripts(served, db):
     assert is_well(served)
     with Load(served) as load:
         load.during(0.5)
@@ -163,7 +164,7 @@ def test_a_store_that_stops_and_starts_again_under_load_is_found_again_with_its_
         assert slowest < PATIENCE_S
 
 
-def test_a_rule_that_is_edited_in_the_console_is_in_force_in_both_processes_within_five_seconds(served, rows):
+def test_a_rule_that_is_edited_in_the_console_is_in_force_in_both_processes_within_five_seconds(served, db):
     assert is_well(served)
     rule = RateRule.objects.get()
     console = Client()
