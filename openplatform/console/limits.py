@@ -52,7 +52,6 @@ class RateRuleForm(_RateRuleModelForm):
 class RateRuleAdmin(RecordAdmin):
     form = RateRuleForm
     list_display = (
-        "id",
         "shown_scope",
         "route",
         "app",
@@ -77,9 +76,12 @@ class RateRuleAdmin(RecordAdmin):
 
     @column(gettext_lazy("rate"))
     def shown_rate(self, row: RateRule) -> str:
-        rate = _("%(limit)s in %(period)s s") % {"limit": row.limit, "period": row.period_s}
-        size = row.burst or row.cells
-        return f"{rate} ({size})" if size else rate
+        words = _("%(limit)s in %(period)s s")
+        if row.burst:
+            words = _("%(limit)s in %(period)s s, %(burst)s at once")
+        elif row.cells:
+            words = _("%(limit)s in %(period)s s, %(cells)s cells")
+        return words % {"limit": row.limit, "period": row.period_s, "burst": row.burst, "cells": row.cells}
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:  # noqa: ARG002
         return self.may(request, "change_raterule")

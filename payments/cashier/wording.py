@@ -118,7 +118,11 @@ NOT_FOUND = Words(
 )
 TOO_MANY = Words(
     title=_("One moment, please"),
-    detail=_("Very many people are paying from your network. Nothing was charged; try again in a few seconds."),
+    # On the page of a paid order too: nothing is said of what was charged.
+    detail=_(
+        "Too many requests come from your network at once. Try again in a few seconds; a payment that you have made is"
+        " safe."
+    ),
 )
 SCAN_IN_WECHAT = Words(
     title=_("Please open this page in WeChat"), detail=_("Scan the merchant's code with WeChat to pay.")

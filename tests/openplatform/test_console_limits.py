@@ -68,7 +68,7 @@ def test_a_rule_is_added_for_all_and_for_one_app(chief):
     assert (own.limit, own.route, own.created_by, own.version) == (6_000, "orders.create", "chief", 1)
     assert "limit: 6000" in LogEntry.objects.get(object_id=str(own.pk)).get_change_message()
     listed = chief.get(reverse(LIST), {"q": str(app.pk)}).content.decode()
-    assert "6000 in 60 s (10)" in listed
+    assert "6000 in 60 s, 10 cells" in listed
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,8 @@ def test_polling_is_told_by_a_problem(limit):
     Client().get(f"/cashier/{order.cashier_token}/state")
     answer = Client().get(f"/cashier/{order.cashier_token}/state", headers={"Accept-Language": "en"})
     assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
-    assert "Nothing was charged" in answer.json()["detail"]
+    assert "Try again in a few seconds" in answer.json()["detail"]
+    assert "charged" not in answer.json()["detail"], "this order is paid"
     assert int(answer.headers["Retry-After"]) >= 1
 
 
