@@ -22,4 +22,4 @@ __all__ = [
     "per_address",
     "reserve",
     "tallies_of_app",
-]  # fmt: skip
+]
