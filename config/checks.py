@@ -60,6 +60,8 @@ def check_times(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMe
             "LOCK_TIMEOUT_MS is not below STATEMENT_TIMEOUT_MS: a wait for a lock would look like a slow statement.",
             id="fenpay.E016",
         )
+    if settings.LIMIT_PROCESSES < 1:
+        yield Error("LIMIT_PROCESSES is below 1: no process would have a share of the limits.", id="fenpay.E017")
 
 
 @register

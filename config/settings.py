@@ -151,6 +151,8 @@ IDGEN_PUBLIC_KEYS = env.text("IDGEN_PUBLIC_KEYS") or env.derived_key("A", MASTER
 TIMESTAMP_WINDOW_S = 300
 NONCE_LIFETIME_S = 660  # a timestamp 300 s ahead stays acceptable for 600 s; plus a margin
 API_BODY_BYTES_MAX = 65_536
+# Web processes on all machines: what each lets through of a limit while Redis is away.
+LIMIT_PROCESSES = env.number("LIMIT_PROCESSES", env.number("WEB_WORKERS", 2))
 TARGET_FROM_PATH = False  # True under tests only: Django's test client has no request line
 NOTIFICATION_TIMEOUT_S = 5.0
 NOTIFICATION_ALLOW_HTTP = env.flag("NOTIFICATION_ALLOW_HTTP", default=False)  # for the demo merchant on this machine

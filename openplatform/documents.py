@@ -18,6 +18,7 @@ _CODES = {
     413: "BODY_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA",
     422: "the same number or Idempotency-Key was used for something else, or the channel refused",
+    429: "RATE_LIMITED: nothing was done; retry after Retry-After",
     500: "SYSTEM_ERROR: the state is unknown; query, do not create again",
     503: "TRY_LATER: nothing was changed; sign again and retry after Retry-After",
 }

@@ -1,14 +1,17 @@
 """Each signed request counts once: its nonce is remembered for as long as its timestamp could still be accepted."""
 
+from collections.abc import Sequence
+
 from django.conf import settings
 
-from openplatform.store import store
+from openplatform.limits import Tally, Verdict, counting
 
 
-def remember(*, serial_no: str, nonce: str) -> bool:
-    """Whether this key uses this nonce for the first time. Call it only after the signature was verified.
+def remember(*, serial_no: str, nonce: str, tallies: Sequence[Tally] = ()) -> Verdict:
+    """Whether this key uses this nonce for the first time, and whether `tallies` let the request through.
 
-    One atomic SET decides, so of any number of processes exactly one hears True. Raises StoreDown.
+    Call it only after the signature was verified. One step of the store decides: of any number of processes exactly
+    one passes, a replay takes nothing from the limits, and a request that is over a limit does not use up its nonce.
+    Raises StoreDown.
     """
-    with store() as client:
-        return bool(client.set(f"n:{serial_no}:{nonce}", 1, nx=True, ex=settings.NONCE_LIFETIME_S))
+    return counting.count(tallies, nonce_key=f"n:{serial_no}:{nonce}", nonce_lifetime_s=settings.NONCE_LIFETIME_S)

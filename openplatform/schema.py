@@ -10,8 +10,8 @@ from drf_spectacular.utils import OpenApiParameter
 from openplatform.documents import problems
 
 # What the gate itself answers, whatever the operation is.
-COMMON_STATUSES_READ = (400, 401, 403, 405, 500, 503)
-COMMON_STATUSES_WRITE = (400, 401, 403, 405, 409, 411, 413, 415, 422, 500, 503)
+COMMON_STATUSES_READ = (400, 401, 403, 405, 429, 500, 503)
+COMMON_STATUSES_WRITE = (400, 401, 403, 405, 409, 411, 413, 415, 422, 429, 500, 503)
 
 SIGNATURE_DESCRIPTION = """\
 `FENPAY-SHA256-RSA2048 mchid="<app id>",nonce_str="<16 to 64 characters>",timestamp="<seconds>",serial_no="<your key>",
@@ -35,6 +35,21 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     " for seven days. Only final answers are kept: not 202, 400, 401, 403, 429 and 5xx. Sign each try anew.",
 )  # fmt: skip
 
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After", int, OpenApiParameter.HEADER, response=[429, 503],
+    description="In how many seconds the same request, signed anew, may succeed; at least 1.",
+)  # fmt: skip
+LIMIT_HEADERS = [
+    OpenApiParameter(
+        "RateLimit-Policy", str, OpenApiParameter.HEADER, response=True,
+        description='The limits that this request met: `"orders.create-60s";q=600;w=60` is 600 in 60 seconds.',
+    ),
+    OpenApiParameter(
+        "RateLimit", str, OpenApiParameter.HEADER, response=True,
+        description='How you stand with each: `"orders.create-60s";r=598;t=61` is 598 left, and all 600 in 61 seconds.',
+    ),
+]  # fmt: skip
+
 Endpoint = tuple[str, str, str, Callable[..., Any]]
 
 
@@ -47,8 +62,8 @@ class OpenApiSchema(AutoSchema):
     """Adds the refusals that the gate may answer to each operation."""
 
     def get_override_parameters(self) -> list[Any]:
-        """What every write understands, whatever the operation is."""
-        parameters: list[Any] = super().get_override_parameters()
+        """What every write understands, and the headers of every answer, whatever the operation is."""
+        parameters: list[Any] = [*super().get_override_parameters(), *LIMIT_HEADERS, RETRY_AFTER]
         return parameters if self.method == "GET" else [*parameters, IDEMPOTENCY_KEY]
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:

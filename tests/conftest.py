@@ -25,7 +25,10 @@ _servers: list = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput") or config.option.collectonly:
+    if hasattr(config, "workerinput"):
+        _keep_to_a_database_of_the_store(int(config.workerinput["workerid"].removeprefix("gw")))
+        return
+    if config.option.collectonly:
         return
     from config.runtime import lock
     from config.runtime.postgres import Postgres
@@ -38,6 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for server in (Postgres(data_dir, fast=True, keep_open=[held]), Valkey(data_dir, keep_open=[held])):
         server.start()
         _servers.append(server)
+
+
+def _keep_to_a_database_of_the_store(worker: int) -> None:
+    """Workers have rate rules with the same numbers, and one address: in one database they would count together."""
+    from django.conf import settings
+
+    settings.REDIS_URL = f"{settings.REDIS_URL}?db={worker % 15 + 1}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -123,3 +133,14 @@ def forget_cached_rows() -> None:
     from openplatform.caches import clear_all
 
     clear_all()
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted() -> None:
+    """All tests come from one address, and more of their requests are refused than an address may have refused."""
+    import redis
+    from django.conf import settings
+
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        for key in client.scan_iter("limit:*"):
+            client.delete(key)

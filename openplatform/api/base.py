@@ -18,8 +18,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from openplatform import idempotency, keyring, strictjson
-from openplatform.api.checks import CHECKS, NATIVE_DIALECT, Caller, Check, Dialect, Exchange
+from openplatform.api.checks import CHECKS, NATIVE_DIALECT, Caller, Check, Dialect, Exchange, count_against_address
 from openplatform.context import current_request_id
+from openplatform.limits import routes
 from openplatform.models import IdempotencyRecord
 from openplatform.problems import (
     IdempotencyInProgress,
@@ -27,6 +28,7 @@ from openplatform.problems import (
     InvalidRequest,
     Problem,
     SignError,
+    problem_of,
     translate,
 )
 from openplatform.schema import OpenApiSchema
@@ -90,6 +92,8 @@ class SignatureAuthentication(BaseAuthentication):
 class OpenApiView(APIView):
     """A subclass implements `get` or `post`, names the query parameters that it knows, and finds the `Caller` as
     `request.auth` and the body, or {} without one, as `request.data`. What it answers is signed, refusals too.
+
+    `limit_route` is what rate rules call the operation; without one it is "read" or "write".
     """
 
     authentication_classes = [SignatureAuthentication]
@@ -101,10 +105,16 @@ class OpenApiView(APIView):
     schema = OpenApiSchema()
 
     query_names: ClassVar[frozenset[str]] = frozenset()
+    limit_route: ClassVar[str] = ""
     checks: ClassVar[tuple[Check, ...]] = CHECKS
     dialect: ClassVar[Dialect] = NATIVE_DIALECT
     exchange: Exchange
     record: IdempotencyRecord | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.limit_route:
+            routes.operations.add(cls.limit_route)
 
     @property
     def caller(self) -> Caller:
@@ -128,9 +138,14 @@ class OpenApiView(APIView):
             query_names=self.query_names,
             now=timezone.now(),
             dialect=self.dialect,
+            route=self.limit_route or (routes.READ if request.method == "GET" else routes.WRITE),
         )
-        for check in self.checks:
-            check(self.exchange)
+        try:
+            for check in self.checks:
+                check(self.exchange)
+        except Exception as error:
+            count_against_address(self.exchange, problem_of(error))
+            raise
         self.perform_authentication(request)
         _ = request.data  # parsed now, so that a bad body is refused before the handler does anything
         self._claim_key(request)
@@ -160,6 +175,9 @@ class OpenApiView(APIView):
         answer.headers["Cache-Control"] = "no-store"
         answer.headers["X-Request-Id"] = current_request_id()
         exchange: Exchange | None = getattr(self, "exchange", None)
+        if exchange is not None:
+            for name, value in exchange.verdict.headers().items():
+                answer.headers[name] = value
         if exchange is not None and exchange.caller is not None:
             if answer.status_code < 400:
                 keyring.remember_use(exchange.caller.serial_no, now=exchange.now)

@@ -13,16 +13,19 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 
-from openplatform import keyring, nonces
+from openplatform import keyring, limits, nonces
 from openplatform.authorization import Authorization, AuthorizationMalformed, parse_authorization
 from openplatform.keyring import Credential
 from openplatform.keys import Signer, signer
+from openplatform.limits.routes import OPEN_API
 from openplatform.problems import (
     AppDisabled,
     BodyTooLarge,
     InvalidRequest,
     LengthRequired,
     MethodNotAllowed,
+    Problem,
+    RateLimited,
     ReplayedNonce,
     SignError,
     TryLater,
@@ -67,6 +70,7 @@ class Exchange:
     methods: frozenset[str]
     query_names: frozenset[str]
     now: datetime
+    route: str
     dialect: Dialect = NATIVE_DIALECT
     target: str = ""
     body: bytes = b""
@@ -75,6 +79,7 @@ class Exchange:
     caller: Caller | None = None
     signer: Signer | None = None
     headers_doubled: bool = False
+    verdict: limits.Verdict = field(default_factory=limits.Verdict)
 
     @property
     def is_read(self) -> bool:
@@ -119,6 +124,28 @@ def check_media_type(exchange: Exchange) -> None:
     has_body = (meta.get("CONTENT_LENGTH") or "0").strip("0")
     if has_body and not _MEDIA_TYPE.fullmatch(meta.get("CONTENT_TYPE", "")):
         raise UnsupportedMedia
+
+
+def check_address(exchange: Exchange) -> None:
+    """Only looks. Whose request it is nobody knows yet, and many honest callers may share one address: what counts
+    against it are the refusals of those who prove nothing (`count_against_address`).
+    """
+    _ask_about_address(exchange, take=False)
+
+
+def count_against_address(exchange: Exchange, refusal: Problem | None) -> None:
+    """One refusal more that this address got without proving who it is. Raises RateLimited when it had too many.
+
+    Our own failures (5xx, and None for a bug) are not its fault.
+    """
+    is_its_fault = refusal is not None and refusal.status < 500 and not isinstance(refusal, RateLimited)
+    if exchange.caller is None and is_its_fault:
+        _ask_about_address(exchange, take=True)
+
+
+def _ask_about_address(exchange: Exchange, *, take: bool) -> None:
+    exchange.verdict = limits.at_door(exchange.request, door=OPEN_API, take=take)
+    exchange.verdict.check()
 
 
 def read_authorization(exchange: Exchange) -> None:
@@ -207,17 +234,23 @@ def check_app(exchange: Exchange) -> None:
         raise AppDisabled
 
 
-def check_nonce(exchange: Exchange) -> None:
-    """With the store away a read is let through, for it can do no harm twice; a write waits."""
+def check_nonce_and_limits(exchange: Exchange) -> None:
+    """Both in one step of the store, the nonce first. With the store away a read is let through, for it can do no harm
+    twice, and its limits are counted here; a write waits.
+    """
     authorization = exchange.authorization
+    tallies = limits.tallies_of_app(authorization.app_id, route=exchange.route)
     try:
-        is_new = nonces.remember(serial_no=authorization.serial_no, nonce=authorization.nonce)
+        exchange.verdict = nonces.remember(
+            serial_no=authorization.serial_no, nonce=authorization.nonce, tallies=tallies
+        )
     except StoreDown as error:
-        if exchange.is_read:
-            return
-        raise TryLater from error
-    if not is_new:
+        if not exchange.is_read:
+            raise TryLater from error
+        exchange.verdict = limits.decide(tallies)
+    if exchange.verdict.is_replay:
         raise ReplayedNonce
+    exchange.verdict.check()
 
 
 CHECKS: tuple[Check, ...] = (
@@ -225,6 +258,7 @@ CHECKS: tuple[Check, ...] = (
     check_raw_target,
     check_length,
     check_media_type,
+    check_address,
     read_authorization,
     read_body,
     check_time,
@@ -232,5 +266,5 @@ CHECKS: tuple[Check, ...] = (
     check_signature,
     find_signer,
     check_app,
-    check_nonce,
+    check_nonce_and_limits,
 )

@@ -3,6 +3,7 @@
 from openplatform.models.app import App
 from openplatform.models.idempotency import IdempotencyRecord
 from openplatform.models.keys import AppKey, PlatformKey
+from openplatform.models.limits import RateRule
 from openplatform.models.merchant import Merchant
 from openplatform.models.notification import Notification, NotificationAttempt
 
@@ -14,4 +15,5 @@ __all__ = [
     "Notification",
     "NotificationAttempt",
     "PlatformKey",
+    "RateRule",
 ]

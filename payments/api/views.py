@@ -30,6 +30,8 @@ class MerchantView(OpenApiView):
 class OrdersView(MerchantView):
     """Create an order."""
 
+    limit_route = "orders.create"
+
     @documents.create_order
     def post(self, request: Request) -> Response:
         now = timezone.now()
@@ -73,6 +75,8 @@ class CloseOrderView(MerchantView):
 
 class RefundsView(MerchantView):
     """Ask for a refund."""
+
+    limit_route = "refunds.create"
 
     @documents.create_refund
     def post(self, request: Request) -> Response:

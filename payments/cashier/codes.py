@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from openplatform.limits import per_address
 from payments import queries
 from payments.cashier import pages, payer, wording
 from payments.cashier.once import exchange_once
@@ -24,6 +25,8 @@ from payments.operations import cashier
 from payments.operations.accounts import ChannelNotAvailable
 from payments.operations.orders import OutTradeNoReused
 
+# What rate rules call these pages. The second asks the channel, the third makes an order: dearer than a page.
+DOOR, DOOR_IDENTIFY, DOOR_ORDERS = "cashier", "cashier.identify", "cashier.orders"
 BODY_BYTES_MAX = 1_024
 ATTEMPT_BYTES = 12  # as hex, after its "P", it must fit into an out_trade_no of 32
 _ATTEMPT = re.compile(rf"[0-9a-f]{{{2 * ATTEMPT_BYTES}}}")
@@ -43,6 +46,7 @@ class NotTyped(Exception):
 
 @pages.page_view
 @require_safe
+@per_address(DOOR)
 def show(request: HttpRequest, token: str) -> HttpResponse:
     """The amount field; before that, a silent way through the channel when it has not said who this browser is."""
     pay_code = queries.active_pay_code(token=token)
@@ -59,6 +63,7 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
 
 @pages.page_view
 @require_safe
+@per_address(DOOR_IDENTIFY)
 def identified(request: HttpRequest) -> HttpResponse:
     """The channel sends the browser here with a one-time code. It redirects on, so no code stays in the history."""
     browser, state = payer.browser_of(request), request.GET.get("state", "")
@@ -83,6 +88,7 @@ def identified(request: HttpRequest) -> HttpResponse:
 
 @pages.json_view
 @require_POST
+@per_address(DOOR_ORDERS)
 def place_order(request: HttpRequest, token: str) -> HttpResponse:
     """An order for what was typed. The same attempt with the same amount is the same order."""
     pay_code = queries.active_pay_code(token=token)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from openplatform.limits import per_address
 from payments import queries
 from payments.cashier import pages, wording
 from payments.cashier.wording import Look
@@ -22,6 +23,7 @@ from payments.operations.cashier import CashierState, cashier_state
 from payments.return_urls import ReturnUrlRefused, shown_host
 from payments.states import OrderStatus
 
+DOOR = "cashier"  # what rate rules call these pages
 QR_MODULE_PX = 8
 QR_QUIET_MODULES = 4  # the standard's margin; scanners need it
 
@@ -48,6 +50,7 @@ class WayBack:
 
 @pages.page_view
 @require_safe
+@per_address(DOOR)
 def show(request: HttpRequest, cashier_token: str) -> HttpResponse:
     order, known, now = _known(cashier_token)
     look = look_of(order, known, now=now)
@@ -63,6 +66,7 @@ def show(request: HttpRequest, cashier_token: str) -> HttpResponse:
 
 @pages.json_view
 @require_safe
+@per_address(DOOR)
 def state(_request: HttpRequest, cashier_token: str) -> HttpResponse:
     """For polling, and for fresh parameters at the moment of paying: their signature is made for this answer."""
     order, known, now = _known(cashier_token)
@@ -71,6 +75,7 @@ def state(_request: HttpRequest, cashier_token: str) -> HttpResponse:
 
 @pages.page_view
 @require_safe
+@per_address(DOOR)
 def qr_code(_request: HttpRequest, cashier_token: str) -> HttpResponse:
     """What the payer scans, as a picture; 404 unless the order is one to be scanned and can be paid now."""
     _order, known, _now = _known(cashier_token)

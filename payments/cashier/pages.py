@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language
 from django.views.decorators.csrf import csrf_exempt
 
-from openplatform.problems import Problem, plain_answer
+from openplatform.problems import Problem, RateLimited, plain_answer
 from payments.cashier import wording
 from payments.errors import NotFound
 
@@ -34,6 +34,9 @@ def page_view(view: View[P]) -> View[P]:
             response = _switched(request, language=chosen) if chosen else view(request, *args, **kwargs)
         except NotFound:
             response = problem_page(request, wording.NOT_FOUND, status=404)
+        except RateLimited as refusal:
+            response = problem_page(request, wording.TOO_MANY, status=429, icon="expired")
+            response.headers["Retry-After"] = refusal.headers["Retry-After"]
         return _private(response)
 
     return wrapped
@@ -48,6 +51,10 @@ def json_view(view: View[P]) -> View[P]:
             return _private(view(request, *args, **kwargs))
         except NotFound:
             return problem(status=404, code="NOT_FOUND", detail=wording.NOT_FOUND.title)
+        except RateLimited as refusal:
+            response = problem(status=429, code=refusal.code, detail=wording.TOO_MANY.detail)
+            response.headers["Retry-After"] = refusal.headers["Retry-After"]
+            return response
 
     # The check is ours alone, because Django's middleware would answer with a page.
     checked = cast("View[P]", decorator_from_middleware(_CsrfAsProblem)(translated))

@@ -116,6 +116,14 @@ NOT_FOUND = Words(
     title=_("Page not found"),
     detail=_("This link is not valid. Scan the code again, or ask the merchant for a new link."),
 )
+TOO_MANY = Words(
+    title=_("One moment, please"),
+    # On the page of a paid order too: nothing is said of what was charged.
+    detail=_(
+        "Too many requests come from your network at once. Try again in a few seconds; a payment that you have made is"
+        " safe."
+    ),
+)
 SCAN_IN_WECHAT = Words(
     title=_("Please open this page in WeChat"), detail=_("Scan the merchant's code with WeChat to pay.")
 )

@@ -51,6 +51,7 @@ def test_a_good_deployment_has_nothing_to_say(deployment):
         ("CREATE_WAIT_S", 11.0, "E014"),
         ("NONCE_LIFETIME_S", 600, "E015"),
         ("LOCK_TIMEOUT_MS", 5_000, "E016"),
+        ("LIMIT_PROCESSES", 0, "E017"),
         ("TRACING", "jaeger", "E020"),
         ("TRACING_SAMPLE_RATIO", 2.0, "E021"),
         ("LOG_FORMAT", "xml", "E022"),

@@ -110,7 +110,17 @@ class Renames(OpenApiView):
         return Response({})
 
 
+class Named(OpenApiView):
+    """An operation with a name of its own."""
+
+    limit_route = "things.make"
+
+    def post(self, request):
+        return Response({})
+
+
 urlpatterns = [
+    path("openapi/v1/named", Named.as_view()),
     path("openapi/v1/echo", Echo.as_view()),
     path("openapi/v1/echo/<str:anything>", Echo.as_view()),
     path("openapi/v1/things", Things.as_view()),

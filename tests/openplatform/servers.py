@@ -14,14 +14,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @contextmanager
-def two_processes(*, master_key):
+def two_processes(*, master_key, redis_url=None):
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     port, fd = listener.getsockname()[1], listener.fileno()
     database = settings.DATABASES["default"]
     environ = os.environ | {
         "DJANGO_SETTINGS_MODULE": "tests.openplatform.server_settings",
         "DATABASE_URL": f"postgresql://{database['USER']}@/{database['NAME']}?host={database['HOST']}",
-        "MASTER_KEY": master_key, "SECRET_KEY": "x" * 50, "PYTHONPATH": str(ROOT),
+        "REDIS_URL": redis_url or settings.REDIS_URL, "BROKER_URL": settings.BROKER_URL, "MASTER_KEY": master_key,
+        "SECRET_KEY": "x" * 50, "PYTHONPATH": str(ROOT),
     }  # fmt: skip
     options = ["--workers", "2", "--threads", "4", "--worker-class", "gthread", "--log-level", "warning"]
     options += ["--graceful-timeout", "1", "--bind", f"fd://{fd}"]

@@ -44,6 +44,15 @@ def test_every_operation_tells_its_refusals_as_problems(document):
             assert content["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
 
 
+def test_every_answer_of_every_operation_tells_the_limits_and_a_429_when_to_come_back(document):
+    for path, method, operation in operations(document):
+        assert "429" in operation["responses"], (path, method)
+        for status, answer in operation["responses"].items():
+            headers = set(answer["headers"])
+            assert {"RateLimit", "RateLimit-Policy"} <= headers, (path, method, status)
+            assert ("Retry-After" in headers) is (status in {"429", "503"})
+
+
 def test_the_query_of_a_list_is_described(document):
     parameters = document["paths"]["/openapi/v1/notifications"]["get"]["parameters"]
     assert {parameter["name"] for parameter in parameters} == {"cursor", "limit", "status", "event_type", "object_no"}

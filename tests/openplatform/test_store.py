@@ -78,10 +78,10 @@ def test_a_store_that_is_full_counts_as_down_and_never_forgets_instead(settings)
     finally:
         redis.Redis.from_url(settings.REDIS_URL).config_set("maxmemory", 0)
         store.circuit.reset()
-    assert nonces.remember(serial_no="SERIAL_01", nonce="full" * 5)
+    assert not nonces.remember(serial_no="SERIAL_01", nonce="full" * 5).is_replay
 
 
 def test_a_nonce_is_new_once():
-    assert nonces.remember(serial_no="SERIAL_01", nonce="new-just-once-123")
-    assert not nonces.remember(serial_no="SERIAL_01", nonce="new-just-once-123")
-    assert nonces.remember(serial_no="SERIAL_02", nonce="new-just-once-123")
+    assert not nonces.remember(serial_no="SERIAL_01", nonce="new-just-once-123").is_replay
+    assert nonces.remember(serial_no="SERIAL_01", nonce="new-just-once-123").is_replay
+    assert not nonces.remember(serial_no="SERIAL_02", nonce="new-just-once-123").is_replay

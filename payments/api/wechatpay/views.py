@@ -55,6 +55,7 @@ class FaceView(MerchantView):
 
 
 class _CreateView(FaceView):
+    limit_route = "orders.create"
     serializer: ClassVar[type[OrderSerializer]]
 
     def post(self, request: Request) -> Response:
@@ -114,6 +115,7 @@ class CloseView(FaceView):
 
 
 class RefundsView(FaceView):
+    limit_route = "refunds.create"
     refusals = {
         "NOT_FOUND": ("RESOURCE_NOT_EXISTS", "订单不存在"),
         "INVALID_STATE": ("INVALID_REQUEST", "订单未支付，不能发起退款"),
