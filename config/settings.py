@@ -151,6 +151,8 @@ TIMESTAMP_WINDOW_S = 300
 NONCE_LIFETIME_S = 660  # a timestamp 300 s ahead stays acceptable for 600 s; plus a margin
 API_BODY_BYTES_MAX = 65_536
 TARGET_FROM_PATH = False  # True under tests only: Django's test client has no request line
+# Wrong signatures from one address within five minutes, after which it is kept out for a while; 0: never by itself.
+AUTO_BLOCK_FAILURES = env.number("AUTO_BLOCK_FAILURES", 30)
 NOTIFICATION_TIMEOUT_S = 5.0
 NOTIFICATION_ALLOW_HTTP = env.flag("NOTIFICATION_ALLOW_HTTP", default=False)  # for the demo merchant on this machine
 NOTIFICATION_PRIVATE_HOSTS = env.listed("NOTIFICATION_PRIVATE_HOSTS")  # host:port pairs inside our own network

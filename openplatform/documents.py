@@ -10,7 +10,7 @@ MEDIA_TYPE = "application/problem+json"
 _CODES = {
     400: "PARAM_ERROR, INVALID_REQUEST",
     401: "SIGN_ERROR, REPLAYED_NONCE",
-    403: "APP_DISABLED, NO_AUTH",
+    403: "APP_DISABLED, NO_AUTH, IP_NOT_ALLOWED, BLACKLISTED",
     404: "NOT_FOUND (also when it belongs to another app)",
     405: "METHOD_NOT_ALLOWED",
     409: "INVALID_STATE",

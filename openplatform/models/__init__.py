@@ -1,8 +1,20 @@
 """Rows of the open platform. Every write is a factory or a mutator of one of these classes."""
 
 from openplatform.models.app import App
+from openplatform.models.blocks import AppAddress, BlockEntry, ExemptAddress, ListMarker
 from openplatform.models.keys import AppKey, PlatformKey
 from openplatform.models.merchant import Merchant
 from openplatform.models.notification import Notification, NotificationAttempt
 
-__all__ = ["App", "AppKey", "Merchant", "Notification", "NotificationAttempt", "PlatformKey"]
+__all__ = [
+    "App",
+    "AppAddress",
+    "AppKey",
+    "BlockEntry",
+    "ExemptAddress",
+    "ListMarker",
+    "Merchant",
+    "Notification",
+    "NotificationAttempt",
+    "PlatformKey",
+]

@@ -6,6 +6,7 @@ from openplatform.problems import Problem, translate
 from payments.errors import PaymentsError
 
 STATUS_BY_CODE = {
+    "BLACKLISTED": 403,
     "CHANNEL_NOT_AVAILABLE": 422,
     "CHANNEL_REJECTED": 422,
     "INVALID_REQUEST": 400,

@@ -22,7 +22,7 @@ from payments.models import ChannelAccount, PayCode
 from payments.money import AmountError
 from payments.operations import cashier
 from payments.operations.accounts import ChannelNotAvailable
-from payments.operations.orders import OutTradeNoReused
+from payments.operations.orders import Blacklisted, OutTradeNoReused, is_blocked
 
 BODY_BYTES_MAX = 1_024
 ATTEMPT_BYTES = 12  # as hex, after its "P", it must fit into an out_trade_no of 32
@@ -50,7 +50,9 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
         account = cashier.account_of(pay_code)
     except ChannelNotAvailable:
         return pages.problem_page(request, wording.NOT_AVAILABLE, status=503)
-    if payer.known_payer(request, account):
+    if payer_id := payer.known_payer(request, account):
+        if is_blocked(payer_id=payer_id, notify_url=pay_code.notify_url, now=timezone.now()):
+            return pages.problem_page(request, wording.REFUSED, status=403)
         return _amount_page(request, pay_code, account)
     if not pages.in_wechat(request) and not _in_sandbox(account):
         return pages.problem_page(request, wording.SCAN_IN_WECHAT, status=403, icon="outside")
@@ -101,8 +103,10 @@ def place_order(request: HttpRequest, token: str) -> HttpResponse:
         return pages.problem(status=400, code=error.code, detail=words, reason=error.reason)
     except OutTradeNoReused:
         return pages.problem(status=409, code="ATTEMPT_USED", detail=wording.CHANGED, attempt=_new_attempt())
-    except ChannelNotAvailable as error:
-        return pages.problem(status=503, code=error.code, detail=wording.NOT_AVAILABLE.title)
+    except (ChannelNotAvailable, Blacklisted) as error:
+        refused = isinstance(error, Blacklisted)
+        status, words = (403, wording.REFUSED) if refused else (503, wording.NOT_AVAILABLE)
+        return pages.problem(status=status, code=error.code, detail=words.title)
     return JsonResponse({"cashier_url": reverse("cashier-order", args=[order.cashier_token])}, status=201)
 
 
