@@ -18,7 +18,7 @@ from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from openplatform.blocks.networks import FOR_EVER, Address, Network, NetworkTable, place_of, read_address
-from openplatform.blocks.values import Kind, host_text, payer_index
+from openplatform.blocks.values import Kind, host_and_above, payer_index
 from openplatform.caches import TimedCache
 from openplatform.client_ip import UNKNOWN
 from openplatform.models.blocks import AppAddress, BlockEntry, BlockSource, ExemptAddress, ListMarker
@@ -60,10 +60,7 @@ class Lists:
 
     def blocks_host(self, host: str, *, now: datetime) -> bool:
         """A name is blocked with every name below it: below one's own domain, new names cost nothing."""
-        text = host_text(host)
-        labels = text.split(".")
-        below = [".".join(labels[start:]) for start in range(1, len(labels) - 1)]
-        return any(self._blocks(Kind.NOTIFY_HOST, name, now=now) for name in (text, *below))
+        return any(self._blocks(Kind.NOTIFY_HOST, name, now=now) for name in host_and_above(host))
 
     def lets_in(self, *, app_id: int, address: str, now: datetime) -> bool:
         """Whether this app calls from this address, if it named any at all."""

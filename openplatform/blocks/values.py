@@ -128,6 +128,13 @@ def host_text(host: str) -> str:
         return name if _HOST.fullmatch(name) and len(name) <= _HOST_LENGTH_MAX else ""
 
 
+def host_and_above(host: str) -> list[str]:
+    """The host in its form, and every name above it but the top-level one."""
+    text = host_text(host)
+    labels = text.split(".")
+    return [text, *(".".join(labels[start:]) for start in range(1, len(labels) - 1))]
+
+
 def _address(text: str) -> Value:
     try:
         address = str(read_address(text))

@@ -49,6 +49,14 @@ class BlockSource(models.TextChoices):
     AUTO = "auto", _("automatic")
 
 
+class ListedState(models.TextChoices):
+    """Where an entry stands at a given moment."""
+
+    LIVE = "live", _("in force")
+    EXPIRED = "expired", _("expired")
+    LIFTED = "lifted", _("lifted")
+
+
 class ListMarker(models.Model):
     """One row that is another one after every change of a list: a process that finds it unchanged reads no further.
 
@@ -88,9 +96,21 @@ class Listed(models.Model):
         abstract = True
 
     @classmethod
+    def is_in_state(cls, state: ListedState, *, now: datetime) -> Q:  # noqa: ARG003 - no end by time, unlike a block's
+        """The condition for entries that are in that state at `now`."""
+        return {
+            ListedState.LIVE: Q(lifted_at=None),
+            ListedState.EXPIRED: Q(pk__in=[]),
+            ListedState.LIFTED: Q(lifted_at__isnull=False),
+        }[state]
+
+    @classmethod
     def live(cls, *, now: datetime) -> models.QuerySet[Self]:
         """The entries that are in force at `now`."""
-        raise NotImplementedError
+        return cls._default_manager.filter(cls.is_in_state(ListedState.LIVE, now=now))
+
+    def state(self, *, now: datetime) -> ListedState:  # noqa: ARG002 - see above
+        return ListedState.LIVE if self.lifted_at is None else ListedState.LIFTED
 
     def lift(self, *, by: str, now: datetime) -> bool:
         """Take it off the list, in force within 5 s. False when it was not on it any more."""
@@ -152,8 +172,19 @@ class BlockEntry(Listed):
         return f"…{self.tail}" if self.kind == BlockKind.PAYER_HASH else self.value
 
     @classmethod
-    def live(cls, *, now: datetime) -> models.QuerySet["BlockEntry"]:
-        return cls.objects.filter(Q(expires_at=None) | Q(expires_at__gt=now), lifted_at=None)
+    def is_in_state(cls, state: ListedState, *, now: datetime) -> Q:
+        """What ran out gives way to the next entry for the same, but nobody lifted it."""
+        return {
+            ListedState.LIVE: Q(lifted_at=None) & (Q(expires_at=None) | Q(expires_at__gt=now)),
+            ListedState.EXPIRED: Q(expires_at__lte=now, lifted_by=""),
+            ListedState.LIFTED: ~Q(lifted_by=""),
+        }[state]
+
+    def state(self, *, now: datetime) -> ListedState:
+        if self.lifted_by:
+            return ListedState.LIFTED
+        is_over = self.expires_at is not None and self.expires_at <= now
+        return ListedState.EXPIRED if is_over else ListedState.LIVE
 
     @classmethod
     def block(
@@ -230,10 +261,6 @@ class ListedPlace(Listed):
 
     class Meta:
         abstract = True
-
-    @classmethod
-    def live(cls, *, now: datetime) -> models.QuerySet[Self]:  # noqa: ARG003 - the same question for every list
-        return cls._default_manager.filter(lifted_at=None)
 
     @classmethod
     def _enter(cls, *, text: str, now: datetime, **fields: Any) -> Self:

@@ -104,9 +104,8 @@ def place_order(request: HttpRequest, token: str) -> HttpResponse:
     except OutTradeNoReused:
         return pages.problem(status=409, code="ATTEMPT_USED", detail=wording.CHANGED, attempt=_new_attempt())
     except (ChannelNotAvailable, Blacklisted) as error:
-        refused = isinstance(error, Blacklisted)
-        status, words = (403, wording.REFUSED) if refused else (503, wording.NOT_AVAILABLE)
-        return pages.problem(status=status, code=error.code, detail=words.title)
+        status, said = (403, wording.REFUSED) if isinstance(error, Blacklisted) else (503, wording.NOT_AVAILABLE)
+        return pages.problem(status=status, code=error.code, detail=said.title)
     return JsonResponse({"cashier_url": reverse("cashier-order", args=[order.cashier_token])}, status=201)
 
 
