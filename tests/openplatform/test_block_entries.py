@@ -104,7 +104,9 @@ def test_an_entry_that_ran_out_gives_way_and_nobody_lifted_it():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET reason = 'other'", "UPDATE {} SET value = '1.2.3.4'"])
+@pytest.mark.parametrize(
+    "change", ["DELETE FROM {}", "UPDATE {} SET reason = 'other'", "UPDATE {} SET value = '1.2.3.4'"]
+)
 def test_an_entry_is_neither_deleted_nor_changed(change):
     block()
     ExemptAddress.exempt(text="192.0.2.0/24", reason="office", by="olga", now=NOW)

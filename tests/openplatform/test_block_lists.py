@@ -37,7 +37,8 @@ def blocked(address, *, now):
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"), [("ip", HERE), ("ip", "::ffff:198.51.100.7"), ("cidr", "198.51.100.0/24"), ("cidr", "198.0.0.0/8")]
+    ("kind", "text"),
+    [("ip", HERE), ("ip", "::ffff:198.51.100.7"), ("cidr", "198.51.100.0/24"), ("cidr", "198.0.0.0/8")],
 )
 def test_an_address_is_blocked_by_itself_or_by_a_network(kind, text, now):
     assert not blocked(HERE, now=now)

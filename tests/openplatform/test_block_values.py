@@ -68,10 +68,11 @@ def test_one_thing_has_one_form(kind, typed, stored):
         (Kind.CIDR, "2000::/3", "BLOCK_TOO_WIDE"),
         *((Kind.APP, text, "BLOCK_NOT_AN_APP") for text in ("", "0", "012", "abc", "9" * 19, "١٢٣")),
         *((Kind.SERIAL, text, "BLOCK_NOT_A_KEY") for text in ("", "SHORT", "A" * 65, "ABC-DEF-0123")),
-        *((Kind.PAYER_HASH, text, "BLOCK_NOT_A_PAYER") for text in ("", "short", "two words here", "付款人付款人付款人", "o" * 129)),
+        *((Kind.PAYER_HASH, text, "BLOCK_NOT_A_PAYER") for text in (
+            "", "short", "two words here", "付款人付款人付款人", "o" * 129)),
         *((Kind.NOTIFY_HOST, text, "BLOCK_NOT_A_HOST") for text in (
-            "", "localhost", "com", "https://shop.example.com", "shop.example.com/n", "shop.example.com:443", "-a.example",
-            "a..example", "商店.example", "1.2.3", f"{'a' * 64}.example", ".".join(["a" * 60] * 5), "a.example.1x")),
+            "", "localhost", "com", "https://shop.example.com", "shop.example.com/n", "shop.example.com:443",
+            "-a.example", "a..example", "商店.example", "1.2.3", f"{'a' * 64}.example", ".".join(["a" * 60] * 5), "a.example.1x")),
     ],
 )  # fmt: skip
 def test_what_is_no_such_thing_is_refused_by_name(kind, typed, code):
