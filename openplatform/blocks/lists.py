@@ -24,6 +24,7 @@ from openplatform.client_ip import UNKNOWN
 from openplatform.models.blocks import AppAddress, BlockEntry, BlockSource, ExemptAddress, ListMarker
 
 REFRESH_S = 4.0  # with the time that reading takes, a change is in force everywhere within five seconds
+FAILING_S = 30.0
 _ALL = "all"
 
 logger = logging.getLogger(__name__)
@@ -73,14 +74,16 @@ class Lists:
 
 _fresh: "TimedCache[str, Lists]" = TimedCache(size=1, lifetime_s=REFRESH_S)
 _last: "TimedCache[str, Lists]" = TimedCache(size=1, lifetime_s=math.inf)
+_failing: "TimedCache[str, bool]" = TimedCache(size=1, lifetime_s=FAILING_S)
 _reading = threading.Lock()
 
 
 def current_lists() -> Lists:
     """The lists, at most REFRESH_S old while the database answers.
 
-    One thread reads, the others go on with what there is. Not to be called inside a transaction: a failure to read
-    would break it. Raises the database's error when nothing was ever read.
+    One thread reads and the others wait for it; but not for a database that has just failed: then they go on with what
+    there is. Not to be called inside a transaction: a failure to read would break it. Raises the database's error when
+    nothing was ever read.
     """
     fresh = _fresh.get(_ALL)
     if fresh is not None:
@@ -88,10 +91,10 @@ def current_lists() -> Lists:
     last = _last.get(_ALL)
     if last is None:
         return _refreshed(None)
-    if not _reading.acquire(blocking=False):
+    if not _reading.acquire(blocking=not _failing.get(_ALL)):
         return last
     try:
-        return _refreshed(last)
+        return _fresh.get(_ALL) or _refreshed(last)
     finally:
         _reading.release()
 
@@ -109,7 +112,10 @@ def _refreshed(last: Lists | None) -> Lists:
         if last is None:
             raise
         logger.warning("the blacklist could not be read, the last one stays in force: %s", type(error).__name__)
-        lists, read_at = last, time.monotonic()  # counted from now: not every request waits for a dead database
+        lists, read_at = last, time.monotonic()  # counted from now: not every request asks a dead database
+        _failing.put(_ALL, True, read_at=read_at)  # noqa: FBT003 - the value of a set
+    else:
+        _failing.clear()
     _last.put(_ALL, lists, read_at=read_at)
     _fresh.put(_ALL, lists, read_at=read_at)
     return lists

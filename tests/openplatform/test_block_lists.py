@@ -1,7 +1,9 @@
 """The lists as a process has compiled them: what they answer, how old they may be, and what a dead database changes."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -167,3 +169,30 @@ def test_a_row_that_somebody_wrote_by_hand_does_not_take_the_lists_away(now, cap
     clear_all()
     assert lists.current_lists().blocks_address(HERE, now=now)
     assert "the office" in caplog.text
+
+
+def test_nobody_goes_on_with_an_old_list_while_the_database_answers(now):
+    """A process that had nothing to do has an old list: all requests that wake it wait for the new one."""
+    block("ip", HERE, now=now)
+    lists.current_lists()
+    lists.forget()
+    with ThreadPoolExecutor(4) as pool:
+        with lists._reading:  # somebody reads
+            waiting = [pool.submit(lists.current_lists) for _ in range(4)]
+            time.sleep(0.05)
+            assert not any(future.done() for future in waiting)
+            read = replace(lists._last.get("all"))
+            lists._fresh.put("all", read, read_at=time.monotonic())
+        assert all(future.result(timeout=5) is read for future in waiting)
+
+
+def test_nobody_waits_for_a_database_that_has_just_failed(now):
+    block("ip", HERE, now=now)
+    known = lists.current_lists()
+    lists.forget()
+    with database_away():
+        lists.current_lists()
+    lists._fresh.clear()
+    with lists._reading, ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(lists.current_lists) for _ in range(4)]
+        assert all(future.result(timeout=5) is known for future in asked)

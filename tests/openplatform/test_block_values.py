@@ -72,7 +72,8 @@ def test_one_thing_has_one_form(kind, typed, stored):
             "", "short", "two words here", "付款人付款人付款人", "o" * 129)),
         *((Kind.NOTIFY_HOST, text, "BLOCK_NOT_A_HOST") for text in (
             "", "localhost", "com", "https://shop.example.com", "shop.example.com/n", "shop.example.com:443",
-            "-a.example", "a..example", "商店.example", "1.2.3", f"{'a' * 64}.example", ".".join(["a" * 60] * 5), "a.example.1x")),
+            "-a.example", "a..example", "商店.example", "1.2.3", f"{'a' * 64}.example",
+            ".".join(["a" * 60] * 5), "a.example.1x")),
     ],
 )  # fmt: skip
 def test_what_is_no_such_thing_is_refused_by_name(kind, typed, code):
