@@ -46,7 +46,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
         Item("openplatform.platformkey", gettext_lazy("Platform keys"), "vpn_key"),
         Item("payments.paycode", gettext_lazy("Pay codes"), "qr_code_2"),
     ]),
-    (gettext_lazy("Access"), [
+    (gettext_lazy("Access control"), [
         Item("openplatform.blockentry", gettext_lazy("Blacklist"), "block"),
         Item("openplatform.exemptaddress", gettext_lazy("Exempt addresses"), "verified_user"),
         Item("openplatform.appaddress", gettext_lazy("App addresses"), "location_on"),

@@ -181,7 +181,7 @@ class ListedAdmin(RecordAdmin):
         now, by = timezone.now(), request.user.get_username()
         lifted = [row for row in queryset if row.lift(by=by, now=now)]
         for row in lifted:
-            self.log_change(request, row, ["lift"])
+            self.log_change(request, row, "lifted")
         done = ngettext("%(count)d entry lifted.", "%(count)d entries lifted.", len(lifted)) % {"count": len(lifted)}
         self.message_user(request, done, messages.SUCCESS)
 
