@@ -63,7 +63,7 @@ class NotANetwork(ListingRefused):
 
 
 class HostBitsSet(ListingRefused):
-    """Behind the length of the network there are digits that do not belong to it."""
+    """The network has digits behind its length: write 203.0.113.0/24, not 203.0.113.9/24."""
 
     code = "BLOCK_HOST_BITS_SET"
 

@@ -35,7 +35,7 @@ _LENGTH_CHOICES = [
 _REFUSALS = {
     "BLOCK_NOT_AN_ADDRESS": _("This is not an IPv4 or IPv6 address."),
     "BLOCK_NOT_A_NETWORK": _("This is not a network of the form 203.0.113.0/24 or 2001:db8::/32."),
-    "BLOCK_HOST_BITS_SET": _("Behind the length of the network there are digits that do not belong to it."),
+    "BLOCK_HOST_BITS_SET": _("The network has digits behind its length: write 203.0.113.0/24, not 203.0.113.9/24."),
     "BLOCK_ONE_ADDRESS": _("This network is one address: enter it as an IP address."),
     "BLOCK_TOO_WIDE": _("This network is too wide: at least /8 for IPv4, /16 for IPv6."),
     "BLOCK_NOT_AN_APP": _("There is no app with this id."),
@@ -79,7 +79,7 @@ class ListedForm(_ListedModelForm):
 
 class BlockForm(ListedForm):
     value = forms.CharField(
-        label=_("value"),
+        label=_("What is kept out"),
         max_length=256,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
         help_text=_(
@@ -88,7 +88,7 @@ class BlockForm(ListedForm):
         ),
     )
     lasts = forms.ChoiceField(
-        label=_("for how long"),
+        label=_("For how long"),
         choices=_LENGTH_CHOICES,
         required=False,
         initial="24h",
@@ -110,7 +110,7 @@ class BlockForm(ListedForm):
 
 class ExemptForm(ListedForm):
     value = forms.CharField(
-        label=_("address or network"),
+        label=_("Address or network"),
         max_length=64,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
         help_text=_("Never blocked automatically, nor by a network on the blacklist; only by its own address."),
@@ -126,7 +126,7 @@ class ExemptForm(ListedForm):
 
 class AppAddressForm(ListedForm):
     value = forms.CharField(
-        label=_("address or network"),
+        label=_("Address or network"),
         max_length=64,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
         help_text=_("As soon as an app has one address here, its requests from everywhere else are refused."),
@@ -159,7 +159,7 @@ class StateFilter(SimpleListFilter):
 class ListedAdmin(RecordAdmin):
     """Entries are added by a form and lifted by an action, each with a permission of its own and a line in the log."""
 
-    readonly_fields: tuple[str, ...] = ("shown_state",)
+    readonly_fields: tuple[str, ...] = ("state_word",)
     ordering = ("-id",)
     actions = ("lift",)
 
@@ -175,6 +175,11 @@ class ListedAdmin(RecordAdmin):
     def shown_state(self, row: Listed) -> tuple[str, str]:
         state = row.state(now=timezone.now())
         return state.value, str(state.label)
+
+    @column(_("state"))
+    def state_word(self, row: Listed) -> str:
+        """For a row's own page, which has no badges."""
+        return self.shown_state(row)[1]
 
     @deed(_("Lift: off the list, in force within five seconds"), permission="lift")
     def lift(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -193,16 +198,16 @@ class ListedAdmin(RecordAdmin):
 class BlockEntryAdmin(ListedAdmin):
     form = BlockForm
     list_display = (
-        "listed", "kind", "shown_state", "source", "shown_reason", "created_by", "created_at", "expires_at",
+        "listed", "kind", "shown_state", "expires_at", "source", "shown_reason",
     )  # fmt: skip
     list_filter = (StateFilter, "source", "kind")
     search_fields = ("value",)  # only so that the box is there; get_search_results decides
     search_help_text = _("An address (also by the networks around it), a host, an app id, a serial no., 4 characters")
     fields = (
-        "kind", "listed", "shown_state", "source", "shown_reason", "created_by", "created_at", "expires_at",
+        "kind", "listed", "state_word", "source", "shown_reason", "created_by", "created_at", "expires_at",
         "lifted_at", "lifted_by",
     )  # fmt: skip
-    readonly_fields = ("shown_state", "listed", "shown_reason")
+    readonly_fields = ("state_word", "listed", "shown_reason")
     add_fields = ("kind", "value", "lasts", "reason")
 
     @column(_("value"), ordering="value")
@@ -228,7 +233,7 @@ class ExemptAddressAdmin(ListedAdmin):
     list_display = ("value", "shown_state", "reason", "created_by", "created_at", "lifted_by")
     list_filter = (StateFilter,)
     search_fields = ("=value",)
-    fields = ("value", "shown_state", "reason", "created_by", "created_at", "lifted_at", "lifted_by")
+    fields = ("value", "state_word", "reason", "created_by", "created_at", "lifted_at", "lifted_by")
     add_fields = ("value", "reason")
 
 
@@ -239,7 +244,7 @@ class AppAddressAdmin(ListedAdmin):
     list_filter = (StateFilter,)
     list_select_related = ("app",)
     search_fields = ("=value", "=app__app_id", "app__name")
-    fields = ("app", "value", "shown_state", "reason", "created_by", "created_at", "lifted_at", "lifted_by")
+    fields = ("app", "value", "state_word", "reason", "created_by", "created_at", "lifted_at", "lifted_by")
     add_fields = ("app", "value", "reason")
     autocomplete_fields = ("app",)
 

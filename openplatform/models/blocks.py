@@ -131,7 +131,7 @@ class BlockEntry(Listed):
 
     class Meta:
         verbose_name = _("blacklist entry")
-        verbose_name_plural = _("blacklist")
+        verbose_name_plural = _("blacklist entries")
         constraints = [
             one_of("kind", BlockKind, name="block_entry_kind_known"),
             one_of("source", BlockSource, name="block_entry_source_known"),

@@ -101,7 +101,7 @@ def test_a_payers_openid_is_in_no_row_no_page_and_no_log(console):
     [
         ("ip", "203.0.113", "not an IPv4 or IPv6 address", "这不是 IPv4 或 IPv6 地址"),
         ("cidr", "203.0.113.9", "not a network of the form", "形式的网段"),
-        ("cidr", "203.0.113.9/24", "digits that do not belong", "不属于该网段"),
+        ("cidr", "203.0.113.9/24", "digits behind its length", "网段前缀之后还有数位"),
         ("cidr", "203.0.113.9/32", "enter it as an IP address", "请按 IP 地址录入"),
         ("cidr", "0.0.0.0/0", "too wide", "网段过大"),
         ("app", "17", "no app with this id", "没有该编号的应用"),
