@@ -42,8 +42,9 @@ class Value:
 
 
 class ListingRefused(ValueError):
-    """The entry is not taken. `code` never changes; the text is the class's docstring, fit for the operator."""
+    """The entry is not taken."""
 
+    # Never changes. The text is the class's docstring, fit for the operator; its Chinese is in the console's catalogue.
     code = "BLOCK_REFUSED"
 
     def __init__(self) -> None:

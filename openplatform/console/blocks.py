@@ -9,8 +9,8 @@ from django.contrib.admin import SimpleListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from openplatform.blocks.queries import about
@@ -25,27 +25,10 @@ else:
     _ListedModelForm = forms.ModelForm
 
 _STATE_TONES = {ListedState.LIVE.value: "danger", ListedState.EXPIRED.value: "info", ListedState.LIFTED.value: "info"}
-_AUTO_REASON = _("repeated signature failures")
 _LENGTHS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 _LENGTH_CHOICES = [
     ("1h", _("1 hour")), ("24h", _("24 hours")), ("7d", _("7 days")), ("30d", _("30 days")), ("", _("until lifted")),
 ]  # fmt: skip
-
-# What an operator reads; the English texts of the errors are for the command line.
-_REFUSALS = {
-    "BLOCK_NOT_AN_ADDRESS": _("This is not an IPv4 or IPv6 address."),
-    "BLOCK_NOT_A_NETWORK": _("This is not a network of the form 203.0.113.0/24 or 2001:db8::/32."),
-    "BLOCK_HOST_BITS_SET": _("The network has digits behind its length: write 203.0.113.0/24, not 203.0.113.9/24."),
-    "BLOCK_ONE_ADDRESS": _("This network is one address: enter it as an IP address."),
-    "BLOCK_TOO_WIDE": _("This network is too wide: at least /8 for IPv4, /16 for IPv6."),
-    "BLOCK_NOT_AN_APP": _("There is no app with this id."),
-    "BLOCK_NOT_A_KEY": _("There is no key with this serial number."),
-    "BLOCK_NOT_A_PAYER": _("A payer's id at the channel (openid) has 8 to 128 characters and no spaces."),
-    "BLOCK_NOT_A_HOST": _(
-        "This is not the name or address of a host, such as shop.example.com: no scheme, port or path."
-    ),
-    "BLOCK_ALREADY_LISTED": _("There is an entry for this already; lift it first to change it."),
-}
 
 
 class ListedForm(_ListedModelForm):
@@ -63,8 +46,7 @@ class ListedForm(_ListedModelForm):
             try:
                 self.instance = self.enter(data)
             except ListingRefused as refusal:
-                text = _REFUSALS.get(refusal.code, str(refusal))
-                self.add_error("value", forms.ValidationError(text, code=refusal.code))
+                self.add_error("value", forms.ValidationError(gettext(str(refusal)), code=refusal.code))
         return data
 
     def validate_unique(self) -> None:
@@ -216,7 +198,7 @@ class BlockEntryAdmin(ListedAdmin):
 
     @column(_("reason"))
     def shown_reason(self, row: BlockEntry) -> str:
-        return str(_AUTO_REASON) if row.source == BlockSource.AUTO else row.reason
+        return gettext(row.reason) if row.source == BlockSource.AUTO else row.reason
 
     def get_search_results(
         self,

@@ -20,7 +20,7 @@ AUTO_FIRST = timedelta(minutes=10)
 AUTO_LONGEST = timedelta(hours=24)
 AUTO_MEMORY = timedelta(hours=24)  # who is quiet for so long after a block begins again with the first one
 REASON_LENGTH_MAX = 200
-AUTO_REASON = "repeated signature failures"
+AUTO_REASON = "repeated signature failures"  # shown in the language of whoever reads it
 
 
 class AlreadyListed(ListingRefused):

@@ -7,10 +7,12 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from openplatform.blocks.networks import place_of
+from openplatform.blocks.values import ListingRefused
 from openplatform.models import AppAddress, BlockEntry, ExemptAddress
+from openplatform.models.blocks import AUTO_REASON
 from tests.openplatform import harness
 
 pytestmark = pytest.mark.django_db
@@ -119,6 +121,14 @@ def test_a_refusal_says_what_is_wrong_in_both_languages_and_changes_nothing(cons
         assert told in answer.content.decode()
     assert not BlockEntry.objects.exists()
     assert not LogEntry.objects.exists()
+
+
+def test_every_refusal_has_its_chinese():
+    refusals = [ListingRefused, *ListingRefused.__subclasses__()]
+    assert len(refusals) == 12
+    with translation.override("zh-hans"):
+        assert [refusal.code for refusal in refusals if translation.gettext(str(refusal())).isascii()] == []
+        assert not translation.gettext(AUTO_REASON).isascii()
 
 
 def test_what_is_listed_already_is_refused(console):
