@@ -48,6 +48,11 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
         Item("payments.paycode", gettext_lazy("Pay codes"), "qr_code_2"),
         Item("payments.orderpolicy", gettext_lazy("Order policies"), "rule"),
     ]),
+    (gettext_lazy("Access control"), [
+        Item("openplatform.blockentry", gettext_lazy("Blacklist"), "block"),
+        Item("openplatform.exemptaddress", gettext_lazy("Exempt addresses"), "verified_user"),
+        Item("openplatform.appaddress", gettext_lazy("App addresses"), "location_on"),
+    ]),
     (gettext_lazy("Delivery"), [
         Item("openplatform.notification", gettext_lazy("Notifications"), "outgoing_mail"),
     ]),

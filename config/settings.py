@@ -154,6 +154,8 @@ API_BODY_BYTES_MAX = 65_536
 # Web processes on all machines: what each lets through of a limit while Redis is away.
 LIMIT_PROCESSES = env.number("LIMIT_PROCESSES", env.number("WEB_WORKERS", 2))
 TARGET_FROM_PATH = False  # True under tests only: Django's test client has no request line
+# Wrong signatures from one address within five minutes, after which it is kept out for a while; 0: never by itself.
+AUTO_BLOCK_FAILURES = env.number("AUTO_BLOCK_FAILURES", 30)
 NOTIFICATION_TIMEOUT_S = 5.0
 NOTIFICATION_ALLOW_HTTP = env.flag("NOTIFICATION_ALLOW_HTTP", default=False)  # for the demo merchant on this machine
 NOTIFICATION_PRIVATE_HOSTS = env.listed("NOTIFICATION_PRIVATE_HOSTS")  # host:port pairs inside our own network

@@ -45,6 +45,12 @@ def validate(url: str) -> None:
     _check_host(host.strip("[]"))
 
 
+def host_of(url: str) -> str:
+    """The host as it stands in an address that `validate` took; "" for any other."""
+    match = _URL.fullmatch(url)
+    return match["host"] if match else ""
+
+
 def private_hosts() -> frozenset[str]:
     """The "host:port" pairs inside our own network that may be called."""
     return frozenset(settings.NOTIFICATION_PRIVATE_HOSTS)

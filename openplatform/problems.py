@@ -109,6 +109,16 @@ class AppDisabled(Problem):
     status, code, default_detail = 403, "APP_DISABLED", "The app or its merchant is disabled."
 
 
+class IpNotAllowed(Problem):
+    status, code, default_detail = 403, "IP_NOT_ALLOWED", "The app does not call from this address."
+
+
+class Blacklisted(Problem):
+    """One text whoever or whatever is blocked: it never says which."""
+
+    status, code, default_detail = 403, "BLACKLISTED", "This request is refused."
+
+
 class NotFound(Problem):
     status, code, default_detail = 404, "NOT_FOUND", "There is no such thing, or it belongs to another app."
 

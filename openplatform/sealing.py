@@ -7,6 +7,7 @@ header and "table:column:primary key", so a blob that is moved to another row or
 import base64
 import binascii
 import hashlib
+import hmac
 import secrets
 
 from cryptography.exceptions import InvalidTag
@@ -45,6 +46,11 @@ def unseal(blob: bytes, *, aad: str) -> bytes:
         return AESGCM(key).decrypt(nonce, blob[_HEADER_BYTES + NONCE_BYTES :], header + aad.encode())
     except (InvalidTag, ValueError) as error:
         raise SealingError("the blob is damaged or belongs to another row") from error
+
+
+def derived_key(purpose: str) -> bytes:
+    """32 bytes for something else than sealing, which tell nothing about the master key. Raises MasterKeyMissing."""
+    return hmac.digest(_master_key(), f"fenpay derived key:{purpose}".encode(), hashlib.sha256)
 
 
 def _master_key() -> bytes:

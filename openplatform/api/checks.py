@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -15,13 +16,17 @@ from django.utils import timezone
 
 from openplatform import keyring, limits, nonces
 from openplatform.authorization import Authorization, AuthorizationMalformed, parse_authorization
+from openplatform.blocks import failures, lists
+from openplatform.client_ip import client_ip
 from openplatform.keyring import Credential
 from openplatform.keys import Signer, signer
 from openplatform.limits.routes import OPEN_API
 from openplatform.problems import (
     AppDisabled,
+    Blacklisted,
     BodyTooLarge,
     InvalidRequest,
+    IpNotAllowed,
     LengthRequired,
     MethodNotAllowed,
     Problem,
@@ -85,8 +90,19 @@ class Exchange:
     def is_read(self) -> bool:
         return self.request.method in READS
 
+    @cached_property
+    def address(self) -> str:
+        """Whose request it is, by client_ip()."""
+        return client_ip(self.request)
+
 
 Check = Callable[[Exchange], None]
+
+
+def check_blocked_address(exchange: Exchange) -> None:
+    """Before anything that the caller sent is looked at."""
+    if lists.current_lists().blocks_address(exchange.address, now=exchange.now):
+        raise Blacklisted
 
 
 def check_method(exchange: Exchange) -> None:
@@ -167,12 +183,18 @@ def read_body(exchange: Exchange) -> None:
 
 
 def check_time(exchange: Exchange) -> None:
-    """The server's clock is in the answer, so that an integrator sees at once whose is wrong."""
-    if abs(exchange.now.timestamp() - exchange.authorization.timestamp) > settings.TIMESTAMP_WINDOW_S:
-        raise SignError(
-            f"The timestamp is more than {settings.TIMESTAMP_WINDOW_S} seconds from our clock.",
-            extra={"server_time": int(exchange.now.timestamp())},
-        )
+    """The server's clock is in the answer, so that an integrator sees at once whose is wrong. Whose signature is right
+    has only a wrong clock; that costs nobody its address.
+    """
+    if abs(exchange.now.timestamp() - exchange.authorization.timestamp) <= settings.TIMESTAMP_WINDOW_S:
+        return
+    find_key(exchange)
+    if not _is_signed(exchange):
+        failures.count_failure(exchange.address, now=exchange.now)
+    raise SignError(
+        f"The timestamp is more than {settings.TIMESTAMP_WINDOW_S} seconds from our clock.",
+        extra={"server_time": int(exchange.now.timestamp())},
+    )
 
 
 def find_key(exchange: Exchange) -> None:
@@ -194,7 +216,21 @@ def find_key(exchange: Exchange) -> None:
 
 
 def check_signature(exchange: Exchange) -> None:
-    authorization, credential = exchange.authorization, exchange.credential
+    credential = exchange.credential
+    if not _is_signed(exchange) or credential is None:
+        failures.count_failure(exchange.address, now=exchange.now)
+        raise SignError
+    exchange.caller = Caller(
+        app_id=credential.app_id,
+        merchant_id=credential.merchant_id,
+        serial_no=credential.serial_no,
+        scheme=exchange.authorization.scheme,
+    )
+
+
+def _is_signed(exchange: Exchange) -> bool:
+    """By the key that find_key() found."""
+    authorization = exchange.authorization
     message = request_message(
         method=exchange.request.method or "",
         target=exchange.target,
@@ -202,14 +238,7 @@ def check_signature(exchange: Exchange) -> None:
         nonce=authorization.nonce,
         body=exchange.body,
     )
-    if not _is_signed_by(credential, message=message, signature=authorization.signature) or credential is None:
-        raise SignError
-    exchange.caller = Caller(
-        app_id=credential.app_id,
-        merchant_id=credential.merchant_id,
-        serial_no=credential.serial_no,
-        scheme=authorization.scheme,
-    )
+    return _is_signed_by(exchange.credential, message=message, signature=authorization.signature)
 
 
 def _is_signed_by(credential: Credential | None, *, message: bytes, signature: bytes) -> bool:
@@ -234,6 +263,14 @@ def check_app(exchange: Exchange) -> None:
         raise AppDisabled
 
 
+def check_app_address(exchange: Exchange) -> None:
+    """After the signature: a stranger does not learn which apps call from certain addresses only."""
+    if exchange.caller is None:
+        raise SignError
+    if not lists.current_lists().lets_in(app_id=exchange.caller.app_id, address=exchange.address, now=exchange.now):
+        raise IpNotAllowed
+
+
 def check_nonce_and_limits(exchange: Exchange) -> None:
     """Both in one step of the store, the nonce first. With the store away a read is let through, for it can do no harm
     twice, and its limits are counted here; a write waits.
@@ -253,7 +290,18 @@ def check_nonce_and_limits(exchange: Exchange) -> None:
     exchange.verdict.check()
 
 
+def check_blocked_caller(exchange: Exchange) -> None:
+    """The last proof is given: whoever is blocked here is who it says it is."""
+    caller = exchange.caller
+    if caller is None:
+        raise SignError
+    if lists.current_lists().blocks_caller(app_id=caller.app_id, serial_no=caller.serial_no, now=exchange.now):
+        raise Blacklisted
+    failures.remember_proven(exchange.address)
+
+
 CHECKS: tuple[Check, ...] = (
+    check_blocked_address,
     check_method,
     check_raw_target,
     check_length,
@@ -266,5 +314,7 @@ CHECKS: tuple[Check, ...] = (
     check_signature,
     find_signer,
     check_app,
+    check_app_address,
     check_nonce_and_limits,
+    check_blocked_caller,
 )

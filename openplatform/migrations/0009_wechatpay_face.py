@@ -25,7 +25,7 @@ def give_switched_apps_a_key(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('openplatform', '0005_rate_rules'),
+        ('openplatform', '0006_blocks'),
     ]
 
     operations = [

@@ -1,6 +1,7 @@
 """Rows of the open platform. Every write is a factory or a mutator of one of these classes."""
 
 from openplatform.models.app import App
+from openplatform.models.blocks import AppAddress, BlockEntry, ExemptAddress, ListMarker
 from openplatform.models.idempotency import IdempotencyRecord
 from openplatform.models.keys import AppKey, PlatformKey
 from openplatform.models.limits import RateRule
@@ -9,8 +10,12 @@ from openplatform.models.notification import Notification, NotificationAttempt
 
 __all__ = [
     "App",
+    "AppAddress",
     "AppKey",
+    "BlockEntry",
+    "ExemptAddress",
     "IdempotencyRecord",
+    "ListMarker",
     "Merchant",
     "Notification",
     "NotificationAttempt",

@@ -19,6 +19,7 @@ from django.db import transaction
 from opentelemetry.trace import SpanKind
 
 from openplatform import notify_urls, transport
+from openplatform.blocks.lists import current_lists
 from openplatform.faults import fault_point
 from openplatform.keys import signer
 from openplatform.models import Notification, NotificationAttempt
@@ -73,6 +74,8 @@ def deliver_notification(*, notification_id: int, clock: Callable[[], datetime])
 
 def call_merchant(notification: Notification, *, now: datetime) -> Outcome:
     """POST it. Every way in which the merchant's server can misbehave is an outcome, none is an error."""
+    if current_lists().blocks_host(notify_urls.host_of(notification.notify_url), now=now):
+        return Outcome(error="host_blocked")
     body = build_body(notification)
     try:
         notify_urls.validate(notification.notify_url)

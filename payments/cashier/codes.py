@@ -23,7 +23,7 @@ from payments.models import ChannelAccount, PayCode
 from payments.money import AmountError
 from payments.operations import cashier
 from payments.operations.accounts import ChannelNotAvailable
-from payments.operations.orders import OutTradeNoReused
+from payments.operations.orders import Blacklisted, OutTradeNoReused, is_blocked
 
 # What rate rules call these pages. The second asks the channel, the third makes an order: dearer than a page.
 DOOR, DOOR_IDENTIFY, DOOR_ORDERS = "cashier", "cashier.identify", "cashier.orders"
@@ -54,7 +54,9 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
         account = cashier.account_of(pay_code)
     except ChannelNotAvailable:
         return pages.problem_page(request, wording.NOT_AVAILABLE, status=503)
-    if payer.known_payer(request, account):
+    if payer_id := payer.known_payer(request, account):
+        if is_blocked(payer_id=payer_id, notify_url=pay_code.notify_url, now=timezone.now()):
+            return pages.problem_page(request, wording.REFUSED, status=403)
         return _amount_page(request, pay_code, account)
     if not pages.in_wechat(request) and not _in_sandbox(account):
         return pages.problem_page(request, wording.SCAN_IN_WECHAT, status=403, icon="outside")
@@ -107,8 +109,9 @@ def place_order(request: HttpRequest, token: str) -> HttpResponse:
         return pages.problem(status=400, code=error.code, detail=words, reason=error.reason)
     except OutTradeNoReused:
         return pages.problem(status=409, code="ATTEMPT_USED", detail=wording.CHANGED, attempt=_new_attempt())
-    except ChannelNotAvailable as error:
-        return pages.problem(status=503, code=error.code, detail=wording.NOT_AVAILABLE.title)
+    except (ChannelNotAvailable, Blacklisted) as error:
+        status, said = (403, wording.REFUSED) if isinstance(error, Blacklisted) else (503, wording.NOT_AVAILABLE)
+        return pages.problem(status=status, code=error.code, detail=said.title)
     return JsonResponse({"cashier_url": reverse("cashier-order", args=[order.cashier_token])}, status=201)
 
 

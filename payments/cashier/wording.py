@@ -131,6 +131,10 @@ NOT_AVAILABLE = Words(
     title=_("Payment is not possible at the moment"),
     detail=_("The merchant cannot receive payments here. Please ask the merchant."),
 )
+REFUSED = Words(
+    title=_("This payment is not possible"),
+    detail=_("Nothing was charged. Please pay in another way, or ask the merchant."),
+)
 PAYER_UNKNOWN = Words(
     title=_("WeChat did not say who you are"), detail=_("Nothing was charged."), button=_("Open again")
 )

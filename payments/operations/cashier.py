@@ -63,7 +63,7 @@ def identify_payer(account: ChannelAccount, *, code: str) -> str:
 def pay_by_code(*, pay_code: PayCode, amount_literal: str, payer_id: str, attempt: str, now: datetime) -> Order:
     """An order for what the payer typed. `attempt` makes a second tap the same order.
 
-    Raises an AmountError, OutTradeNoReused (same attempt, other amount), ChannelNotAvailable.
+    Raises an AmountError, OutTradeNoReused (same attempt, other amount), ChannelNotAvailable, Blacklisted.
     """
     amount_fen = fen_from_literal(amount_literal, max_fen=settings.ORDER_AMOUNT_MAX_FEN)
     content = json.dumps([pay_code.token, amount_fen, payer_id])

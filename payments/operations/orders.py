@@ -4,6 +4,8 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
+from openplatform import notify_urls
+from openplatform.blocks.lists import current_lists
 from openplatform.hints import hint
 from openplatform.models import App
 from payments.errors import InvalidMove, NotFound, PaymentsError
@@ -21,12 +23,20 @@ class OutTradeNoReused(PaymentsError):
     code = "OUT_TRADE_NO_REUSED"
 
 
+class Blacklisted(PaymentsError):
+    """This request is refused."""
+
+    code = "BLACKLISTED"
+
+
 def create_order(*, app: App, wish: OrderWish, now: datetime, pay_code: PayCode | None = None) -> tuple[Order, bool]:
     """Write the order and its first payment, and let a worker ask the channel. The status is the lock.
 
     The same number with the same content gives the order that is there (and False); other content raises
-    OutTradeNoReused. Raises ChannelNotAvailable, OtherAppid.
+    OutTradeNoReused. Raises ChannelNotAvailable, OtherAppid, and Blacklisted for a new order.
     """
+    if is_blocked(payer_id=wish.payer_id, notify_url=wish.notify_url, now=now):
+        return _placed_before_the_block(app=app, wish=wish), False
     account = active_account(app=app, channel=wish.channel, method=wish.method, appid=wish.channel_appid)
     try:
         with transaction.atomic(durable=True):
@@ -39,6 +49,12 @@ def create_order(*, app: App, wish: OrderWish, now: datetime, pay_code: PayCode 
             raise
         return _existing(app=app, wish=wish), False
     return order, True
+
+
+def is_blocked(*, payer_id: str, notify_url: str, now: datetime) -> bool:
+    """Whether the payer, or the host that would be told, is on the blacklist. "" is nobody."""
+    lists = current_lists()
+    return lists.blocks_payer(payer_id, now=now) or lists.blocks_host(notify_urls.host_of(notify_url), now=now)
 
 
 def close_order(*, app: App, order_no: int, now: datetime) -> Order:
@@ -78,6 +94,14 @@ def lock_own_order(*, app: App, order_no: int) -> Order:
 def hint_payment(payment: Payment) -> None:
     """Wake a worker of the channel's own queue. Only a hint: the sweep finds the row by its `next_check_at`."""
     hint("payments.drive_payment", queue=f"channel.{payment.channel}", payment_no=payment.pk)
+
+
+def _placed_before_the_block(*, app: App, wish: OrderWish) -> Order:
+    """A merchant that asks again must not think that its order does not exist: it can still be paid."""
+    try:
+        return _existing(app=app, wish=wish)
+    except Order.DoesNotExist:
+        raise Blacklisted from None
 
 
 def _existing(*, app: App, wish: OrderWish) -> Order:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from openplatform import problems
+from openplatform.blocks.values import ListingRefused
 from openplatform.key_material import KeyRefused
+from openplatform.models.blocks import AlreadyListed, EndsInThePast  # noqa: F401 - further members of the family
 from payments.api.errors import STATUS_BY_CODE
 from payments.errors import PaymentsError
 from payments.money import AmountError
@@ -28,7 +30,11 @@ def test_a_domain_refusal_has_a_status_and_a_line(error):
     assert error.code in DOCUMENTED
 
 
-@pytest.mark.parametrize("error", [*family(problems.Problem), *family(KeyRefused)], ids=lambda error: error.__name__)
+@pytest.mark.parametrize(
+    "error",
+    [*family(problems.Problem), *family(KeyRefused), *family(ListingRefused)],
+    ids=lambda error: error.__name__,
+)
 def test_a_refusal_of_the_open_platform_has_a_line(error):
     assert error.code in DOCUMENTED or error.__name__.startswith("_")
 

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @contextmanager
-def two_processes(*, master_key, redis_url=None):
+def two_processes(*, master_key, redis_url=None, **settings_of_both):
+    """On a free port; `settings_of_both` are further variables of the environment."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     port, fd = listener.getsockname()[1], listener.fileno()
     database = settings.DATABASES["default"]
@@ -23,7 +24,7 @@ def two_processes(*, master_key, redis_url=None):
         "DATABASE_URL": f"postgresql://{database['USER']}@/{database['NAME']}?host={database['HOST']}",
         "REDIS_URL": redis_url or settings.REDIS_URL, "BROKER_URL": settings.BROKER_URL, "MASTER_KEY": master_key,
         "SECRET_KEY": "x" * 50, "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+    } | settings_of_both  # fmt: skip
     options = ["--workers", "2", "--threads", "4", "--worker-class", "gthread", "--log-level", "warning"]
     options += ["--graceful-timeout", "1", "--bind", f"fd://{fd}"]
     command = [sys.executable, "-m", "gunicorn", *options, "tests.openplatform.server_wsgi"]

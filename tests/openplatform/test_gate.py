@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from openplatform.blocks.lists import current_lists
 from openplatform.caches import clear_all
 from openplatform.keys import create_platform_key, rotate_platform_key
 from openplatform.models import App, AppKey, PlatformKey
@@ -180,7 +181,8 @@ def test_another_method_is_refused_with_the_ones_that_are_known(caller, method):
 
 
 def test_the_cheap_checks_come_before_anything_is_looked_up_or_read(caller, django_assert_num_queries):
-    caller.get(ECHO, authorization="")  # reads the rate rules, as somebody does once in five seconds
+    caller.get(ECHO)  # the lists and the rate rules are read once in a while, whoever calls
+    caller.get(ECHO, authorization="")
     with django_assert_num_queries(0):
         for answer, status in (
             (caller.send("PUT", ECHO, authorization=""), 405),
@@ -370,6 +372,7 @@ def test_a_warm_process_asks_the_database_nothing(caller, django_assert_num_quer
 def test_an_unknown_key_is_looked_up_once_in_five_seconds(caller, django_assert_num_queries):
     unknown = {"serial_no": "NO_SUCH_KEY"}
     caller.get(ECHO, authorization="")  # reads the rate rules, as somebody does once in five seconds
+    current_lists()  # the blacklist is read once in a while, whoever calls
     with django_assert_num_queries(1):
         for _ in range(5):
             refused(caller.get(ECHO, signing=unknown), 401, "SIGN_ERROR")

@@ -43,7 +43,9 @@ CHANNEL_CODES = frozenset(
 # Our code: theirs, and a text where their usual one says too little. A view may know better: its `refusals`.
 TRANSLATED: Mapping[str, tuple[str, str]] = {
     "APP_DISABLED": ("NO_AUTH", "应用或商户已停用"),
+    "BLACKLISTED": ("NO_AUTH", "请求被拒绝"),
     "CHANNEL_NOT_AVAILABLE": ("NO_AUTH", "商户没有可用的微信支付渠道账户"),
+    "IP_NOT_ALLOWED": ("NO_AUTH", "来源地址不在应用的允许列表内"),
     "ORDER_AMOUNT_DIFFERS": ("INVALID_REQUEST", "订单金额或退款金额与之前请求不一致"),
     "OUT_REFUND_NO_REUSED": ("INVALID_REQUEST", "订单金额或退款金额与之前请求不一致"),
     "OUT_TRADE_NO_REUSED": ("OUT_TRADE_NO_USED", ""),
