@@ -37,6 +37,13 @@ JSAPI_ANSWER = inline_serializer(
     " WeixinJSBridge.invoke('getBrandWCPayRequest', …). Alipay's one: AlipayJSBridge.call('tradePay', {tradeNO}).",
 )
 
+APP_ANSWER = inline_serializer(
+    "AppParameters",
+    {name: _text() for name in ("appid", "partnerid", "prepayid", "package", "noncestr", "timestamp", "sign")},
+    allow_null=True,
+    help_text="Hand it as it is to WeChat's SDK in your app. There while the order is PAYING.",
+)
+
 ORDER_ANSWER = inline_serializer(
     "Order",
     {
@@ -47,7 +54,8 @@ ORDER_ANSWER = inline_serializer(
         "channel": _text(), "method": _text(), "channel_trade_no": _maybe(), "failure_code": _maybe(),
         "metadata": serializers.DictField(child=serializers.CharField()),
         "created_at": _text(), "expires_at": _text(), "paid_at": _maybe(), "closed_at": _maybe(),
-        "version": serializers.IntegerField(), "cashier_url": _text(), "jsapi": JSAPI_ANSWER, "code_url": _maybe(),
+        "version": serializers.IntegerField(), "cashier_url": _text(), "jsapi": JSAPI_ANSWER, "app": APP_ANSWER,
+        "code_url": _maybe(), "h5_url": _maybe(),
         "next_check_at": _maybe(help_text="when we ask the channel next; ask us after that"),
         "resolve_by": _maybe(help_text="by when an open order is decided"), "trace_id": _maybe(),
     },

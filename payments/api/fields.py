@@ -1,5 +1,6 @@
 """Fields stricter than the framework's: text is text, a number keeps its literal, nothing is converted kindly."""
 
+import ipaddress
 import re
 from datetime import datetime
 from typing import Any
@@ -61,6 +62,17 @@ class MomentField(serializers.Field[datetime, Any, str, Any]):
             return datetime.fromisoformat(data)
         except ValueError as error:
             raise serializers.ValidationError("is not a date and time") from error
+
+
+class IpAddressField(TextField):
+    """An IPv4 or IPv6 address."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            return str(ipaddress.ip_address(text))
+        except ValueError as error:
+            raise serializers.ValidationError("must be an IP address") from error
 
 
 class NotifyUrlField(TextField):

@@ -21,7 +21,9 @@ def present_order(order: Order, *, now: datetime) -> dict[str, Any]:
         **order_data(order),
         "cashier_url": f"{settings.PUBLIC_BASE_URL}/cashier/{order.cashier_token}",
         "jsapi": None,
+        "app": None,
         "code_url": None,
+        "h5_url": None,
         "next_check_at": None,
         "resolve_by": None,
         "trace_id": order.trace_id or None,
@@ -31,10 +33,17 @@ def present_order(order: Order, *, now: datetime) -> dict[str, Any]:
     is_payable = (order.status, payment.status) == (OrderStatus.PAYING, PaymentStatus.PAYING)
     if is_payable and payment.prepay and not payment.prepay_has_run_out(now=now):
         page = open_account(payment.account).page_parameters(payment.prepay, now=now)
-        data |= page if "code_url" in page else {"jsapi": page}
+        data |= _for_the_page(page)
     if OrderStatus(order.status) in ORDER_OPEN:
         data |= {"next_check_at": moment(payment.next_check_at), "resolve_by": moment(resolve_by(order.expires_at))}
     return data
+
+
+def _for_the_page(page: dict[str, str]) -> dict[str, Any]:
+    """Under the name that says where it goes: an address as it is, or the values for a bridge or an app's SDK."""
+    if "code_url" in page or "h5_url" in page:
+        return dict(page)
+    return {"app": page} if "partnerid" in page else {"jsapi": page}
 
 
 def present_refund(refund: Refund) -> dict[str, Any]:

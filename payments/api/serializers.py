@@ -11,7 +11,15 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from openplatform.serializers import StrictSerializer
-from payments.api.fields import MetadataField, MomentField, NotifyUrlField, ReturnUrlField, TextField, YuanField
+from payments.api.fields import (
+    IpAddressField,
+    MetadataField,
+    MomentField,
+    NotifyUrlField,
+    ReturnUrlField,
+    TextField,
+    YuanField,
+)
 from payments.channels.registry import CHANNELS
 from payments.models import OrderWish, RefundWish
 from payments.operations.schedules import AT_THE_TILL_FOR
@@ -31,6 +39,7 @@ class PayerSerializer(StrictSerializer):
 
     openid = TextField(max_length=128, required=False)
     auth_code = pattern(r"\A[0-9]{16,24}\Z", required=False)
+    client_ip = IpAddressField(max_length=45, required=False)
 
 
 @extend_schema_serializer(component_name="CreateOrder")
@@ -71,6 +80,7 @@ class OrderSerializer(StrictSerializer):
             channel=data["channel"], method=data["method"], payer_id=payer.get("openid") or payer.get("auth_code", ""),
             notify_url=data["notify_url"], return_url=data["return_url"], metadata=data["metadata"],
             expires_at=data.get("expires_at") or self.context["now"] + lifetime, digest=digest(data),
+            client_ip=payer.get("client_ip", ""),
         )  # fmt: skip
 
 

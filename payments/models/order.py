@@ -57,6 +57,7 @@ class OrderWish:
     expires_at: datetime
     metadata: dict[str, str]
     digest: str
+    client_ip: str = ""
     door: Door = Door.NATIVE
     channel_appid: str = ""  # the appid at the channel that the merchant takes its account to have; "" when not said
 

@@ -30,6 +30,7 @@ class Payment(Driven):
     method = models.CharField(_("method"), max_length=10)
     amount_fen = models.BigIntegerField(_("amount (fen)"))
     payer_id = models.CharField(_("payer"), max_length=128, blank=True)
+    client_ip = models.GenericIPAddressField(_("payer's address"), null=True)
     status = status_field(PaymentStatus, verbose_name=_("status"))
     channel_trade_no = models.CharField(_("channel's number"), max_length=64, null=True)
     # What the payer's page needs: {"prepay_id": …} or {"code_url": …}, and until when the channel honours it.
@@ -72,12 +73,14 @@ class Payment(Driven):
         return str(self.payment_no)
 
     @classmethod
-    def start(cls, *, order: Order, account: ChannelAccount, payer_id: str, now: datetime) -> "Payment":
+    def start(
+        cls, *, order: Order, account: ChannelAccount, payer_id: str, now: datetime, client_ip: str = ""
+    ) -> "Payment":
         """Begin a try: due at once, so that the sweep finds it even if nobody else remembers."""
         return cls.objects.create(
             order=order, account=account, channel=order.channel, method=order.method, amount_fen=order.amount_fen,
-            payer_id=payer_id, status=PaymentStatus.SUBMITTING, next_check_at=now, created_at=now,
-            traceparent=current_traceparent(),
+            payer_id=payer_id, client_ip=client_ip or None, status=PaymentStatus.SUBMITTING, next_check_at=now,
+            created_at=now, traceparent=current_traceparent(),
         )  # fmt: skip
 
     @classmethod

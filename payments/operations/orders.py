@@ -42,7 +42,9 @@ def create_order(*, app: App, wish: OrderWish, now: datetime, pay_code: PayCode 
         with transaction.atomic(durable=True):
             order = Order.place(app=app, wish=wish, now=now, pay_code=pay_code)
             order.move(OrderEvent.SUBMITTED, now=now)
-            payment = Payment.start(order=order, account=account, payer_id=wish.payer_id, now=now)
+            payment = Payment.start(
+                order=order, account=account, payer_id=wish.payer_id, client_ip=wish.client_ip, now=now
+            )
             hint_payment(payment)
     except IntegrityError as error:
         if NUMBER_TAKEN not in str(error):

@@ -113,7 +113,8 @@ def _request(payment: Payment) -> PayRequest:
     return PayRequest(
         payment_no=payment.pk, method=payment.method, amount_fen=payment.amount_fen, subject=payment.order.subject,
         payer_id="" if shows_code else payment.payer_id, auth_code=payment.payer_id if shows_code else "",
-        expires_at=payment.order.expires_at, notify_url=callback_url(payment.account),
+        client_ip=payment.client_ip or "", expires_at=payment.order.expires_at,
+        notify_url=callback_url(payment.account),
     )  # fmt: skip
 
 
@@ -166,7 +167,9 @@ def _turn_to(account: ChannelAccount, *, order: Order, payment: Payment, because
     """
     payment.move(OrderEvent.REJECTED, now=now, next_check_at=None, because=because)
     payment.plan_recheck(at=now + RECHECK_AFTER)
-    another = Payment.start(order=order, account=account, payer_id=payment.payer_id, now=now)
+    another = Payment.start(
+        order=order, account=account, payer_id=payment.payer_id, client_ip=payment.client_ip or "", now=now
+    )
     hint_payment(another)
     logger.error("account %s is refused by its channel; account %s is asked instead", payment.account_id, account.pk)
 

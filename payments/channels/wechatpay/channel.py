@@ -25,21 +25,33 @@ from payments.channels.base import (
 )
 from payments.channels.wechatpay import callbacks, reactions
 from payments.channels.wechatpay.client import Answer, Refusal, WechatpayClient
+from payments.channels.wechatpay.identity import Identity
 from payments.channels.wechatpay.reactions import Reaction
 from payments.channels.wechatpay.reading import UnexpectedAnswer, refund_facts, trade_facts
 
 Facts = TypeVar("Facts", TradeFacts, RefundFacts)
 BEIJING = ZoneInfo("Asia/Shanghai")
-PREPAY_VALID_FOR = timedelta(hours=2)
+# What each method's answer holds, and for how long the channel honours it.
+PREPAYS = {
+    "jsapi": ("prepay_id", timedelta(hours=2)),
+    "app": ("prepay_id", timedelta(hours=2)),
+    "native": ("code_url", timedelta(hours=2)),
+    "h5": ("h5_url", timedelta(minutes=5)),
+}
 DESCRIPTION_LENGTH_MAX = 127
 OAUTH_BYTES_MAX = 16_384
 
 
 class WechatpayChannel:
-    """One WeChat Pay merchant account in direct mode."""
+    """One WeChat Pay account, of a merchant or of a service provider for one of its merchants."""
 
     name: ClassVar[str] = "wechatpay"
-    capabilities: ClassVar[Capabilities] = Capabilities(methods={"jsapi": frozenset({"openid"}), "native": frozenset()})
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        methods={
+            "jsapi": frozenset({"openid"}), "native": frozenset(), "app": frozenset(),
+            "h5": frozenset({"client_ip"}), "barcode": frozenset({"auth_code"}),
+        }
+    )  # fmt: skip
     code_parameter: ClassVar[str] = "code"
     query_schedule_s: ClassVar[tuple[int, ...]] = (5, 15, 30, 60, 180, 600)
     refund_schedule_s: ClassVar[tuple[int, ...]] = (60, 300, 600, 1200, 1800)
@@ -47,27 +59,43 @@ class WechatpayChannel:
     def __init__(self, config: AccountConfig) -> None:
         self.config = config
         self.client = WechatpayClient(config)
+        self.identity = Identity(config.settings)
 
     @property
     def endpoint(self) -> str:
         return str(urlsplit(self.config.settings["api_base"]).netloc)
 
-    def create(self, request: PayRequest, *, now: datetime) -> Accepted[Prepay] | Rejected | Unknown:
+    def create(self, request: PayRequest, *, now: datetime) -> Accepted[Prepay | TradeFacts] | Rejected | Unknown:
+        if request.method == "barcode":
+            return self._pay(request, now=now)
         answer = self.client.call(
-            method="POST", path=f"/v3/pay/transactions/{request.method}", reactions=reactions.CREATE, now=now,
+            method="POST", path=f"{self.identity.path}/{request.method}", reactions=reactions.CREATE, now=now,
             fields=self._create_fields(request),
         )  # fmt: skip
         if not isinstance(answer, Answer):
             return _refused(answer)
-        key = "prepay_id" if request.method == "jsapi" else "code_url"
+        key, valid_for = PREPAYS[request.method]
         value = answer.fields.get(key)
-        if not isinstance(value, str) or not value:
+        if answer.status != 200 or not isinstance(value, str) or not value:
             return Unknown(reason=f"answer without {key}")
-        return Accepted(facts=Prepay(values={key: value}, valid_for=PREPAY_VALID_FOR))
+        kept_as = "app_prepay_id" if request.method == "app" else key
+        return Accepted(facts=Prepay(values={kept_as: value}, valid_for=valid_for))
+
+    def _pay(self, request: PayRequest, *, now: datetime) -> Accepted[Prepay | TradeFacts] | Rejected | Unknown:
+        """A bar code: paid at once, or 202 while the payer types a password on the phone."""
+        answer = self.client.call(
+            method="POST", path=f"{self.identity.path}/codepay", reactions=reactions.PAY, now=now,
+            fields=self._create_fields(request),
+        )  # fmt: skip
+        if not isinstance(answer, Answer):
+            return _refused(answer)
+        if answer.status == 202:
+            return Accepted(facts=TradeFacts(state=TradeState.NOT_PAID, payment_no=request.payment_no))
+        return self._read(trade_facts, answer, request.payment_no)
 
     def query(self, *, payment_no: int, now: datetime) -> Accepted[TradeFacts] | Rejected | Unknown:
         answer = self.client.call(
-            method="GET", path=f"/v3/pay/transactions/out-trade-no/{payment_no}", query=self._mchid(),
+            method="GET", path=f"{self.identity.path}/out-trade-no/{payment_no}", query=self.identity.merchant(),
             reactions=reactions.QUERY, now=now,
         )  # fmt: skip
         if isinstance(answer, Answer):
@@ -76,21 +104,17 @@ class WechatpayChannel:
             return Accepted(facts=TradeFacts(state=TradeState.NOT_FOUND, payment_no=payment_no))
         return _refused(answer)
 
-    def close(
-        self,
-        *,
-        payment_no: int,
-        method: str,  # noqa: ARG002 - all of them close alike
-        now: datetime,
-    ) -> Accepted[None] | Rejected | Unknown:
+    def close(self, *, payment_no: int, method: str, now: datetime) -> Accepted[None] | Rejected | Unknown:
+        verb, fields = ("reverse", self.identity.ids()) if method == "barcode" else ("close", self.identity.merchant())
         answer = self.client.call(
-            method="POST", path=f"/v3/pay/transactions/out-trade-no/{payment_no}/close", fields=self._mchid(),
+            method="POST", path=f"{self.identity.path}/out-trade-no/{payment_no}/{verb}", fields=fields,
             reactions=reactions.CLOSE, now=now,
         )  # fmt: skip
         return Accepted(facts=None) if isinstance(answer, Answer) else _refused(answer)
 
     def refund(self, request: RefundRequest, *, now: datetime) -> Accepted[RefundFacts] | Rejected | Unknown:
         fields: dict[str, Any] = {
+            **self.identity.sub_merchant(),
             "out_trade_no": str(request.payment_no),
             "out_refund_no": str(request.refund_no),
             "notify_url": request.notify_url,
@@ -109,8 +133,9 @@ class WechatpayChannel:
         self, *, refund_no: int, payment_no: int, now: datetime
     ) -> Accepted[RefundFacts] | Rejected | Unknown:
         answer = self.client.call(
-            method="GET", path=f"/v3/refund/domestic/refunds/{refund_no}", reactions=reactions.QUERY_REFUND, now=now
-        )
+            method="GET", path=f"/v3/refund/domestic/refunds/{refund_no}", query=self.identity.sub_merchant(),
+            reactions=reactions.QUERY_REFUND, now=now,
+        )  # fmt: skip
         if isinstance(answer, Answer):
             return self._read(refund_facts, answer, refund_no)
         if isinstance(answer, Refusal) and answer.reaction is Reaction.NOT_FOUND:
@@ -120,8 +145,11 @@ class WechatpayChannel:
 
     def page_parameters(self, prepay: Mapping[str, str], *, now: datetime) -> dict[str, str]:
         if "prepay_id" in prepay:
-            return self.client.sign_for_page(package=f"prepay_id={prepay['prepay_id']}", now=now)
-        return {"code_url": prepay["code_url"]}
+            package = f"prepay_id={prepay['prepay_id']}"
+            return self.client.sign_for_page(app_id=self.identity.page_appid, package=package, now=now)
+        if "app_prepay_id" in prepay:
+            return self.client.sign_for_app(app_id=self.identity.page_appid, prepay_id=prepay["app_prepay_id"], now=now)
+        return dict(prepay)
 
     def read_callback(self, *, headers: Mapping[str, str], body: bytes, now: datetime) -> Callback:
         return callbacks.read(self.client, headers=headers, body=body, now=now)
@@ -172,20 +200,21 @@ class WechatpayChannel:
     def _create_fields(self, request: PayRequest) -> dict[str, Any]:
         """The same for every retry of one number: changed parameters would be refused as a reused number."""
         fields: dict[str, Any] = {
-            "appid": self.config.settings["appid"],
-            "mchid": self.config.settings["mchid"],
+            **self.identity.ids(),
             "description": _plain(request.subject)[:DESCRIPTION_LENGTH_MAX] or str(request.payment_no),
             "out_trade_no": str(request.payment_no),
-            "time_expire": request.expires_at.astimezone(BEIJING).isoformat(timespec="seconds"),
-            "notify_url": request.notify_url,
             "amount": {"total": request.amount_fen, "currency": "CNY"},
         }
-        if "openid" in self.capabilities.methods[request.method]:
-            fields["payer"] = {"openid": request.payer_id}
+        if request.method == "barcode":  # answered at once, so it takes neither an address nor a time
+            store = {"out_id": str(self.config.settings.get("store_id") or self.config.account_id)}
+            return fields | {"payer": {"auth_code": request.auth_code}, "scene_info": {"store_info": store}}
+        fields["time_expire"] = request.expires_at.astimezone(BEIJING).isoformat(timespec="seconds")
+        fields["notify_url"] = request.notify_url
+        if request.method == "jsapi":
+            fields["payer"] = self.identity.payer(request.payer_id)
+        if request.method == "h5":
+            fields["scene_info"] = {"payer_client_ip": request.client_ip, "h5_info": {"type": "Wap"}}
         return fields
-
-    def _mchid(self) -> dict[str, str]:
-        return {"mchid": self.config.settings["mchid"]}
 
     def _read(self, reader: Callable[..., Facts], answer: Answer, number: int) -> Accepted[Facts] | Unknown:
         """Facts out of a verified answer; an answer about something else is no answer."""

@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,8 +24,9 @@ _CODE = re.compile(r"[A-Z0-9_]{1,64}")
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A verified 2xx answer; `fields` is empty for 204."""
+    """A verified 2xx answer; `fields` is empty for 204. 202 says that they are still at it."""
 
+    status: int
     fields: dict[str, Any]
 
 
@@ -57,37 +59,58 @@ class WechatpayClient:
         """One signed request. Ends within the account's deadline, whatever the peer does."""
         target = f"{path}?{urlencode(query)}" if query else path
         body = b"" if fields is None else json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+        headers = self._headers(method=method, target=target, body=body, now=now)
         with span(f"wechatpay {method} {path.rsplit('/', 1)[0]}", kind=SpanKind.CLIENT) as current:
             try:
-                reply = transport.send(
-                    method=method,
-                    url=f"{self.settings['api_base']}{target}",
-                    headers=self._headers(method=method, target=target, body=body, now=now),
-                    body=body,
-                    deadline_s=self.config.deadline_s,
-                    connect_s=self.config.connect_s,
-                    bytes_max=RESPONSE_BYTES_MAX,
-                    private_hosts=self.config.private_hosts,
-                )
+                reply = self._send(method=method, target=target, headers=headers, body=body)
             except transport.TransportError as error:
                 current.set_attribute("fenpay.unknown", error.reason)
                 return Unknown(reason=error.reason, sent=isinstance(error, transport.NoAnswer), unwell=True)
             current.set_attribute("http.response.status_code", reply.status)
             return self._read(reply, reactions=reactions, now=now)
 
+    def _send(self, *, method: str, target: str, headers: Mapping[str, str], body: bytes) -> transport.Reply:
+        """To their host, and to the second one when certainly nothing reached the first: within one deadline."""
+        ends_at = time.monotonic() + self.config.deadline_s
+        hosts = [self.settings["api_base"], *filter(None, [self.settings.get("backup_api_base")])]
+        for host in hosts:
+            try:
+                return transport.send(
+                    method=method, url=f"{host}{target}", headers=headers, body=body,
+                    deadline_s=max(0.001, ends_at - time.monotonic()), connect_s=self.config.connect_s / len(hosts),
+                    bytes_max=RESPONSE_BYTES_MAX, private_hosts=self.config.private_hosts,
+                )  # fmt: skip
+            except transport.NotSent:
+                if host == hosts[-1]:
+                    raise
+        raise AssertionError("there is at least one host")
+
     def verify(self, *, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         """Raises signing.NotAuthentic unless WeChat Pay signed `body`."""
         signing.verify(headers=headers, body=body, keys=self.settings["platform_keys"], now=now)
 
-    def sign_for_page(self, *, package: str, now: datetime) -> dict[str, str]:
+    def sign_for_page(self, *, app_id: str, package: str, now: datetime) -> dict[str, str]:
         """The six values for getBrandWCPayRequest, signed at `now`."""
-        app_id, timestamp, nonce = self.settings["appid"], str(int(now.timestamp())), secrets.token_hex(16)
+        timestamp, nonce = str(int(now.timestamp())), secrets.token_hex(16)
         signature = signing.page_signature(
             app_id=app_id, timestamp=timestamp, nonce=nonce, package=package, pem=self.config.secrets["private_key_pem"]
         )
         return {
             "appId": app_id, "timeStamp": timestamp, "nonceStr": nonce, "package": package, "signType": "RSA",
             "paySign": signature,
+        }  # fmt: skip
+
+    def sign_for_app(self, *, app_id: str, prepay_id: str, now: datetime) -> dict[str, str]:
+        """The seven values for the app's SDK, which signs the bare prepay_id and writes its names in lower case."""
+        timestamp, nonce = str(int(now.timestamp())), secrets.token_hex(16)
+        signature = signing.page_signature(
+            app_id=app_id, timestamp=timestamp, nonce=nonce, package=prepay_id,
+            pem=self.config.secrets["private_key_pem"],
+        )  # fmt: skip
+        return {
+            "appid": app_id, "partnerid": self.settings.get("sub_mchid") or self.settings["mchid"],
+            "prepayid": prepay_id, "package": "Sign=WXPay", "noncestr": nonce, "timestamp": timestamp,
+            "sign": signature,
         }  # fmt: skip
 
     def _headers(self, *, method: str, target: str, body: bytes, now: datetime) -> dict[str, str]:
@@ -115,11 +138,11 @@ class WechatpayClient:
         except signing.NotAuthentic as error:
             return Unknown(reason=f"answer not verified: {error}")
         if reply.status == 204:
-            return Answer(fields={})
+            return Answer(status=204, fields={})
         fields = _json_object(reply.body)
-        if reply.status == 202 or fields is None:
-            return Unknown(reason=f"HTTP {reply.status} {'' if fields is None else fields.get('code', '')}".strip())
-        return Answer(fields=fields)
+        if fields is None:
+            return Unknown(reason=f"HTTP {reply.status} without an object")
+        return Answer(status=reply.status, fields=fields)
 
 
 def _read_error(reply: transport.Reply, *, reactions: Mapping[str, Reaction]) -> Refusal | Unknown:

@@ -22,6 +22,11 @@ CREATE = {
     **_R((*_MALFORMED, "RULE_LIMIT", "TRADE_ERROR", "OPENID_MISMATCH", "ORDER_CLOSED"), Reaction.REJECTED),
     **_R(_ACCOUNT, Reaction.ACCOUNT),
 }
+# A bar code that is refused for good; whatever is not here is asked about, and reversed in time.
+PAY = CREATE | _R(
+    ("AUTH_CODE_EXPIRED", "AUTH_CODE_ERROR", "AUTH_CODE_INVALID", "NOT_SUPPORT_CARD", "BUYER_MISMATCH"),
+    Reaction.REJECTED,
+)
 QUERY = {"ORDER_NOT_EXIST": Reaction.NOT_FOUND}
 CLOSE = {"ORDER_NOT_EXIST": Reaction.NOT_FOUND}
 # A refund stays open on configuration trouble and on an empty account: the same number is sent again later.
@@ -46,7 +51,7 @@ _SPELLINGS = {
 }
 _KNOWN = {
     code.replace("_", ""): code
-    for table in (CREATE, QUERY, CLOSE, REFUND, QUERY_REFUND)
+    for table in (CREATE, PAY, QUERY, CLOSE, REFUND, QUERY_REFUND)
     for code in table
 } | {
     code.replace("_", ""): code

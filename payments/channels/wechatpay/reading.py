@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from payments.channels.base import RefundFacts, RefundState, TradeFacts, TradeState
+from payments.channels.wechatpay.identity import Identity
 
 NUMBER_LENGTH_MAX = 19
 _TEXT = re.compile(r"[ -~]{1,64}")  # what our columns hold; their numbers and times are far shorter
@@ -34,8 +35,8 @@ class UnexpectedAnswer(Exception):
 
 def trade_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> TradeFacts:
     """A trade object. Raises UnexpectedAnswer for another account's, or when a paid one lacks its money fields."""
-    for name in ("appid", "mchid"):
-        if fields.get(name) != settings[name]:
+    for name, value in Identity(settings).ids().items():
+        if fields.get(name) != value:
             raise UnexpectedAnswer(f"other {name}")
     state = TRADE_STATES.get(str(fields.get("trade_state")))
     if state is None:
@@ -55,8 +56,9 @@ def trade_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> Tr
 
 def refund_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> RefundFacts:
     """A refund object: `status` in answers, `refund_status` in callbacks. Raises UnexpectedAnswer."""
-    if fields.get("mchid", settings["mchid"]) != settings["mchid"]:  # only callbacks name it
-        raise UnexpectedAnswer("other mchid")
+    for name, value in Identity(settings).merchant().items():  # only callbacks name them
+        if fields.get(name, value) != value:
+            raise UnexpectedAnswer(f"other {name}")
     state = REFUND_STATES.get(str(fields.get("refund_status", fields.get("status"))))
     if state is None:
         raise UnexpectedAnswer("unknown refund status")
