@@ -6,6 +6,7 @@ from openplatform.api.views import (
     NotificationsView,
     NotificationView,
     PlatformKeysView,
+    ReplayNotificationsView,
     ReplayNotificationView,
     schema_view,
 )
@@ -31,6 +32,7 @@ register_converter(IdConverter, "event_id")
 urlpatterns = [
     path("platform-keys", PlatformKeysView.as_view(), name="platform-keys"),
     path("notifications", NotificationsView.as_view(), name="notifications"),
+    path("notifications/replay", ReplayNotificationsView.as_view(), name="notifications-replay"),
     path("notifications/<event_id:event_id>", NotificationView.as_view(), name="notification"),
     path("notifications/<event_id:event_id>/replay", ReplayNotificationView.as_view(), name="notification-replay"),
     path("schema.json", schema_view, name="openapi-schema"),

@@ -18,14 +18,16 @@ from openplatform.api.serializers import (
     NotificationQuerySerializer,
     NotificationSerializer,
     PlatformKeysSerializer,
+    ReplayedSerializer,
+    ReplaySerializer,
     present_attempt,
     present_notification,
     present_platform_key,
 )
 from openplatform.documents import problems
 from openplatform.keys import live_platform_keys
-from openplatform.notifications.queries import own_notification, own_notifications
-from openplatform.notifications.replay import NotificationNotFound, replay_one
+from openplatform.notifications.queries import NotificationNotFound, own_notification, own_notifications
+from openplatform.notifications.replay import replay_matching, replay_one
 from openplatform.problems import MethodNotAllowed, NotFound, Problem, plain_answer, translate
 
 
@@ -89,6 +91,26 @@ class ReplayNotificationView(OpenApiView):
     def post(self, _request: Request, event_id: int) -> Response:
         notification = replay_one(app_id=self.caller.app_id, notification_id=event_id, now=timezone.now())
         return Response(present_notification(notification), status=202)
+
+
+class ReplayNotificationsView(OpenApiView):
+    """Send again all that match, up to 1000 at once, the oldest first. They go out a few at a time.
+
+    A notification that is at the beginning of its schedule already is left as it is. So the same request again, after
+    an answer that never came or that said `has_more`, goes on with the rest and sends nothing twice before its time.
+    """
+
+    @extend_schema(
+        tags=["notifications"], operation_id="replayNotifications", request=ReplaySerializer,
+        responses={202: ReplayedSerializer},
+    )  # fmt: skip
+    def post(self, request: Request) -> Response:
+        wish = ReplaySerializer(data=request.data)
+        wish.is_valid(raise_exception=True)
+        app_id = self.caller.app_id
+        replayed = replay_matching(matching=wish.matching(app_id=app_id), now=timezone.now())
+        answer = {"app_id": str(app_id), "replayed_count": replayed.count, "has_more": replayed.has_more}
+        return Response(answer, status=202)
 
 
 def schema_view(request: HttpRequest) -> HttpResponse:

@@ -63,9 +63,14 @@ class NotificationAdmin(RecordAdmin):
 
     @deed(_("Send again"), permission="replay")
     def replay(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
-        count = replay_many(notification_ids=queryset.values_list("pk", flat=True), now=timezone.now())
+        replayed = replay_many(notification_ids=queryset.values_list("pk", flat=True), now=timezone.now())
+        count = replayed.count
         done = ngettext("%(count)d notification is sent again.", "%(count)d notifications are sent again.", count)
         self.message_user(request, done % {"count": count}, messages.SUCCESS)
+        if replayed.has_more:
+            self.message_user(
+                request, _("More were chosen than are sent again at once: do it again."), messages.WARNING
+            )
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "replay_notification")

@@ -1,8 +1,6 @@
 """Fields stricter than the framework's: text is text, a number keeps its literal, nothing is converted kindly."""
 
 import ipaddress
-import re
-from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +11,6 @@ from openplatform import notify_urls
 from payments.money import AmountError, fen_from_literal
 from payments.return_urls import ReturnUrlRefused, shown_host
 
-_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 METADATA_KEYS_MAX, METADATA_KEY_LENGTH_MAX, METADATA_LENGTH_MAX = 20, 40, 200
 
 
@@ -49,19 +46,6 @@ class TextField(serializers.CharField):
             raise serializers.ValidationError("must not hold control characters", code="invalid")
         value: str = super().to_internal_value(data)
         return value
-
-
-@extend_schema_field({"type": "string", "format": "date-time"})
-class MomentField(serializers.Field[datetime, Any, str, Any]):
-    """RFC 3339 with an offset."""
-
-    def to_internal_value(self, data: Any) -> datetime:
-        if type(data) is not str or not _RFC3339.fullmatch(data):
-            raise serializers.ValidationError("must be RFC 3339 with an offset, such as 2026-01-02T10:34:56+08:00")
-        try:
-            return datetime.fromisoformat(data)
-        except ValueError as error:
-            raise serializers.ValidationError("is not a date and time") from error
 
 
 class IpAddressField(TextField):

@@ -10,11 +10,10 @@ from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from openplatform.serializers import StrictSerializer
+from openplatform.serializers import MomentField, StrictSerializer
 from payments.api.fields import (
     IpAddressField,
     MetadataField,
-    MomentField,
     NotifyUrlField,
     ReturnUrlField,
     TextField,

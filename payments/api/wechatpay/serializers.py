@@ -10,9 +10,9 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
-from openplatform.serializers import StrictSerializer
+from openplatform.serializers import MomentField, StrictSerializer
 from openplatform.strictjson import JsonNumber
-from payments.api.fields import MomentField, NotifyUrlField, TextField
+from payments.api.fields import NotifyUrlField, TextField
 from payments.api.serializers import PayerSerializer, digest, expiry_issue, pattern
 from payments.models import Door, OrderWish, RefundWish
 
