@@ -43,10 +43,26 @@ class Outcome:
         return self.error or str(self.status_code)
 
 
-def post(message: Message, *, app_id: int, url: str, now: datetime, body: transport.Body | None = None) -> Outcome:
-    """Send it, if the address still is one that we call for this app. `body` replaces how the same bytes are sent."""
-    if refusal := _refusal(app_id=app_id, url=url, now=now):
-        return Outcome(error=refusal)
+def post(message: Message, *, app_id: int, url: str, now: datetime) -> Outcome:
+    """Send it, if the address still is one that we call for this app."""
+    refusal = refusal_of(app_id=app_id, url=url, now=now)
+    return Outcome(error=refusal) if refusal else call(message, url=url)
+
+
+def refusal_of(*, app_id: int, url: str, now: datetime) -> str:
+    """The word for why we do not call, or "". Asked at each send: an address may be refused after it was given."""
+    try:
+        notify_urls.validate(url)
+    except notify_urls.NotifyUrlRefused:
+        return "url_refused"
+    lists, host = current_lists(), notify_urls.host_of(url)
+    if lists.blocks_host(host, now=now):
+        return "host_blocked"
+    return "" if lists.may_be_told(app_id=app_id, host=host) else "host_not_registered"
+
+
+def call(message: Message, *, url: str, body: transport.Body | None = None) -> Outcome:
+    """Send it to an address that `refusal_of` has let pass. `body` replaces how the same bytes are sent. No query."""
     try:
         reply = transport.send(
             method="POST",
@@ -62,18 +78,6 @@ def post(message: Message, *, app_id: int, url: str, now: datetime, body: transp
     except transport.TransportError as error:
         return Outcome(error=error.reason)
     return Outcome(status_code=reply.status, response_excerpt=_excerpt(reply.body))
-
-
-def _refusal(*, app_id: int, url: str, now: datetime) -> str:
-    """The word for why we do not call, or "". Asked at each send: an address may be refused after it was given."""
-    try:
-        notify_urls.validate(url)
-    except notify_urls.NotifyUrlRefused:
-        return "url_refused"
-    lists, host = current_lists(), notify_urls.host_of(url)
-    if lists.blocks_host(host, now=now):
-        return "host_blocked"
-    return "" if lists.may_be_told(app_id=app_id, host=host) else "host_not_registered"
 
 
 def _excerpt(body: bytes) -> str:

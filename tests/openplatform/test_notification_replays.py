@@ -89,16 +89,17 @@ def test_it_is_bounded_and_the_same_question_again_goes_on_with_the_rest(app, mo
 
 
 def test_a_thousand_go_out_a_few_at_a_time_the_oldest_first(app, serve, monkeypatch, settings):
+    now = timezone.now()
     settings.HINTS_ENABLED, settings.NOTIFICATION_IN_FLIGHT_MAX = True, 2
     told, server = [], serve(answers(200))
     monkeypatch.setattr(turns, "send_now", lambda name, **kwargs: told.append(kwargs["notification_id"]) or True)
-    rows = [owed(app, server.url, now=NOW, object_no=number) for number in range(1_000)]
+    rows = [owed(app, server.url, now=now, object_no=number) for number in range(1_000)]
     Notification.objects.update(status=NotificationStatus.HELD, next_attempt_at=None)
-    assert replay_matching(matching=Filter(app_id=app.pk), now=NOW) == Replayed(count=1_000, has_more=False)
+    assert replay_matching(matching=Filter(app_id=app.pk), now=now) == Replayed(count=1_000, has_more=False)
     assert told == [], "no flood of messages"
-    sweep_notifications(now=NOW)
+    sweep_notifications(now=now)
     assert told == [row.pk for row in rows[:2]]
-    deliver(rows[0], now=NOW)
+    deliver(rows[0], now=now)
     assert told == [row.pk for row in rows[:3]], "each that is done lets the next one go"
 
 
