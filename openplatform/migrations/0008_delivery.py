@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
             name='ConformanceResult',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('case', models.CharField(max_length=32, verbose_name='case')),
+                ('case', models.CharField(max_length=32, verbose_name='test case')),
                 ('grade', models.CharField(choices=[('pass', 'pass'), ('warn', 'warn'), ('fail', 'fail')], max_length=8, verbose_name='grade')),
                 ('finding', models.CharField(max_length=32, verbose_name='finding')),
                 ('answers', models.CharField(max_length=200, verbose_name='answers')),

@@ -71,7 +71,7 @@ class ConformanceResult(AppendOnly):
     """How one case went."""
 
     run = models.ForeignKey(ConformanceRun, on_delete=models.PROTECT, related_name="results", verbose_name=_("run"))
-    case = models.CharField(_("case"), max_length=32)
+    case = models.CharField(_("test case"), max_length=32)
     grade = models.CharField(_("grade"), max_length=8, choices=Grade.choices)
     finding = models.CharField(_("finding"), max_length=32)
     answers = models.CharField(_("answers"), max_length=200)

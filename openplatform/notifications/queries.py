@@ -2,7 +2,7 @@
 
 from django.db.models import Case, OuterRef, QuerySet, Subquery, When
 
-from openplatform.models import Notification, NotificationAttempt, NotifyEndpoint
+from openplatform.models import Alarm, Notification, NotificationAttempt, NotifyEndpoint
 from openplatform.models.notification import NotificationStatus
 
 ATTEMPTS_SHOWN_MAX = 50
@@ -36,3 +36,8 @@ def own_notification(*, app_id: int, notification_id: int) -> tuple[Notification
     if notification is None:
         raise NotificationNotFound
     return notification, list(notification.attempts.order_by("-attempt_no")[:ATTEMPTS_SHOWN_MAX])
+
+
+def open_alarms_count() -> int:
+    """How many troubles call for a person."""
+    return Alarm.objects.filter(closed_at=None).count()
