@@ -65,6 +65,15 @@ def check_times(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMe
 
 
 @register
+def check_notifications(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
+    for name in (
+        "NOTIFICATION_IN_FLIGHT_MAX", "NOTIFICATION_PAUSE_AFTER", "NOTIFICATION_PROBE_S", "NOTIFICATION_CATCH_UP_PER_S",
+    ):  # fmt: skip
+        if getattr(settings, name) < 1:
+            yield Error(f"{name} is below 1: nothing would be sent to anybody.", id="fenpay.E018")
+
+
+@register
 def check_tracing(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
     if settings.TRACING not in tracing.MODES:
         yield Error(f"TRACING is {settings.TRACING!r}, not one of {', '.join(tracing.MODES)}.", id="fenpay.E020")
@@ -102,6 +111,8 @@ def check_deployment(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[Ch
         yield checks.Warning("NOTIFICATION_ALLOW_HTTP: notifications may go out unencrypted.", id="fenpay.W105")
     if settings.CASHIER_SANDBOX:
         yield checks.Warning("CASHIER_SANDBOX: the cashier pays with the sandbox's play money.", id="fenpay.W106")
+    if settings.NOTIFICATION_SIGN_TESTS and not settings.CASHIER_SANDBOX:
+        yield checks.Warning("NOTIFICATION_SIGN_TESTS: every merchant gets wrongly signed ones.", id="fenpay.W107")
 
 
 MAKE_MASTER_KEY = 'Make one: python3 -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'

@@ -125,7 +125,7 @@ class NotifyEndpointAdmin(RecordAdmin):
 
 @admin.register(Alarm)
 class AlarmAdmin(RecordAdmin):
-    list_display = ("shown_kind", "key", "text", "opened_at", "closed_at")
+    list_display = ("shown_kind", "key", "opened_at", "closed_at", "text")
     list_filter = (("closed_at", EmptyFieldListFilter), "kind")
     search_fields = ("key", "text")
     fields = ("kind", "key", "text", "opened_at", "closed_at")

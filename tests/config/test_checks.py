@@ -16,6 +16,7 @@ GOOD_DEPLOYMENT = {
     "CHANNEL_PRIVATE_HOSTS": [],
     "NOTIFICATION_PRIVATE_HOSTS": [],
     "NOTIFICATION_ALLOW_HTTP": False,
+    "NOTIFICATION_SIGN_TESTS": False,
 }
 
 
@@ -52,6 +53,9 @@ def test_a_good_deployment_has_nothing_to_say(deployment):
         ("NONCE_LIFETIME_S", 600, "E015"),
         ("LOCK_TIMEOUT_MS", 5_000, "E016"),
         ("LIMIT_PROCESSES", 0, "E017"),
+        ("NOTIFICATION_IN_FLIGHT_MAX", 0, "E018"),
+        ("NOTIFICATION_CATCH_UP_PER_S", 0, "E018"),
+        ("NOTIFICATION_SIGN_TESTS", True, "W107"),
         ("TRACING", "jaeger", "E020"),
         ("TRACING_SAMPLE_RATIO", 2.0, "E021"),
         ("LOG_FORMAT", "xml", "E022"),
