@@ -18,7 +18,8 @@ from payments.cashier import wording
 from payments.errors import NotFound
 
 LANGUAGES = {"zh": "zh-hans", "en": "en"}
-IN_APP_MARK = "MicroMessenger"  # what WeChat's own browser calls itself
+# What the browser in each app on the phone calls itself.
+IN_APP_MARKS = {"wechatpay": "MicroMessenger", "alipay": "AlipayClient"}
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -93,8 +94,10 @@ def page_language() -> str:
     return "en" if (get_language() or "").startswith("en") else "zh"
 
 
-def in_wechat(request: HttpRequest) -> bool:
-    return IN_APP_MARK in request.headers.get("User-Agent", "")
+def in_wallet(request: HttpRequest, *, channel: str) -> bool:
+    """Whether this is the browser of the app that pays by `channel`."""
+    mark = IN_APP_MARKS.get(channel)
+    return mark is not None and mark in request.headers.get("User-Agent", "")
 
 
 def _switched(request: HttpRequest, *, language: str) -> HttpResponse:

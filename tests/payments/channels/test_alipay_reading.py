@@ -288,6 +288,7 @@ def test_a_callback_for_another_account_is_a_mismatch_and_not_money(channel, cha
         b"", b"a=%ff", b"a", form().replace(b"40.30", b"04.30"), form() + b"&total_amount=1.00",
         form() + b"&sign_type=RSA", "退=1".encode(), form().replace(b"sign=", b"sing="),
     ],
+    ids=["empty", "not utf-8", "no pairs", "changed", "twice", "signed twice", "not ascii", "unsigned"],
 )  # fmt: skip
 def test_what_is_not_shown_to_be_theirs_is_refused(channel, body):
     with pytest.raises(CallbackRefused):
