@@ -191,6 +191,11 @@ CREATE_WAIT_MAX_S = 10.0
 CREATE_WAITERS_MAX = env.number("CREATE_WAITERS_MAX", 4)  # per web process: a slow channel may not take every thread
 CASHIER_SANDBOX = env.flag("CASHIER_SANDBOX", default=False)
 
+# --- for integrators --------------------------------------------------------------------------------------------------
+# A platform to integrate against: it has the signature workbench, and serves `/sandbox/openapi/v1/` as well. It tells
+# why a signature is wrong, which production never does.
+TEST_PLATFORM = env.flag("TEST_PLATFORM", default=CASHIER_SANDBOX)
+
 # --- Celery -----------------------------------------------------------------------------------------------------------
 HINTS_ENABLED = True
 # A step asks a channel up to three times: query, act, query.

@@ -5,6 +5,7 @@ import re
 from django.conf import settings
 from django.http import HttpRequest
 
+SANDBOX_PREFIX = "/sandbox"
 QUERY_LENGTH_MAX = 1_024
 _PATH = re.compile(r"/(?:sandbox/)?openapi/v1(?:/[A-Za-z0-9_-]{1,64})+")
 _PAIR = re.compile(r"([a-z_]{1,32})=([A-Za-z0-9_.:~-]{1,128})")
@@ -33,6 +34,11 @@ def check_target(target: str, *, path: str, query_names: frozenset[str]) -> None
         raise TargetRefused("the path holds something that no address of ours has")
     if mark:
         _check_query(query, query_names)
+
+
+def is_for_the_sandbox(target: str) -> bool:
+    """Whether a request was signed for a test platform. Production serves none: its path is part of the signature."""
+    return target.startswith(f"{SANDBOX_PREFIX}/")
 
 
 def _check_query(query: str, known: frozenset[str]) -> None:

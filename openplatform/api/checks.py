@@ -23,6 +23,7 @@ from openplatform.problems import (
     InvalidRequest,
     LengthRequired,
     MethodNotAllowed,
+    NotFound,
     ReplayedNonce,
     SignError,
     TryLater,
@@ -30,7 +31,7 @@ from openplatform.problems import (
 )
 from openplatform.signature import SCHEMES, request_message
 from openplatform.store import StoreDown
-from openplatform.target import TargetRefused, check_target, raw_target
+from openplatform.target import TargetRefused, check_target, is_for_the_sandbox, raw_target
 
 READS = frozenset({"GET"})
 _MEDIA_TYPE = re.compile(r'application/json(\s*;\s*charset=("utf-8"|utf-8))?', re.IGNORECASE)
@@ -80,9 +81,12 @@ def check_raw_target(exchange: Exchange) -> None:
     request = exchange.request
     try:
         exchange.target = raw_target(request)
-        check_target(exchange.target, path=request.path, query_names=exchange.query_names)
+        # `path_info` is what was routed by. `path` has SCRIPT_NAME before it, and a proxy may let a caller send that.
+        check_target(exchange.target, path=request.path_info, query_names=exchange.query_names)
     except TargetRefused as error:
         raise InvalidRequest(f"The address is refused: {error}.") from error
+    if is_for_the_sandbox(exchange.target) and not settings.TEST_PLATFORM:
+        raise NotFound
 
 
 def check_length(exchange: Exchange) -> None:

@@ -27,6 +27,7 @@ from openplatform.keys import live_platform_keys
 from openplatform.notifications.queries import own_notification, own_notifications
 from openplatform.notifications.replay import NotificationNotFound, replay_one
 from openplatform.problems import MethodNotAllowed, NotFound, Problem, plain_answer, translate
+from openplatform.serializers import NoFields
 
 
 @translate(NotificationNotFound)
@@ -86,7 +87,8 @@ class ReplayNotificationView(OpenApiView):
         tags=["notifications"], operation_id="replayNotification", request=None,
         responses={202: NotificationSerializer, **problems(404)},
     )  # fmt: skip
-    def post(self, _request: Request, event_id: int) -> Response:
+    def post(self, request: Request, event_id: int) -> Response:
+        NoFields(data=request.data).is_valid(raise_exception=True)
         notification = replay_one(app_id=self.caller.app_id, notification_id=event_id, now=timezone.now())
         return Response(present_notification(notification), status=202)
 

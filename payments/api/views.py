@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from openplatform.api import OpenApiView
 from openplatform.models import App
+from openplatform.serializers import NoFields
 from payments import queries
 from payments.api import documents
 from payments.api.errors import ChannelRejected
@@ -65,6 +66,7 @@ class CloseOrderView(MerchantView):
 
     @documents.close_order
     def post(self, request: Request, order_no: int) -> Response:
+        NoFields(data=request.data).is_valid(raise_exception=True)
         order = orders.close_order(app=self.app, order_no=order_no, now=timezone.now())
         order = _wait_for_order(request, order, in_states=queries.ORDER_ENDING)
         in_flight = order.status == OrderStatus.CLOSING
