@@ -42,6 +42,7 @@ def code_of(answer):
     return answer[0], json.loads(answer[2]).get("code")
 
 
+@pytest.mark.django_db  # one test of a module must say so, or its database is not made when the module runs alone
 def test_of_many_copies_of_one_request_to_two_processes_exactly_one_passes(caller, port):
     for _ in range(10):
         request = raw_request("POST", ECHO, b"{}", authorization=caller.authorization("POST", ECHO, b"{}"))
