@@ -51,6 +51,17 @@ class Answer:
         return 200 <= self.status < 300
 
 
+class _Session(requests.Session):
+    """Without proxies from the environment, and deaf to redirects: even to look at one it would read all of the body."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - its signature
+        return None
+
+
 class Sender:
     """Sends calls for one app. Threads may share it: each has connections of its own."""
 
@@ -90,8 +101,7 @@ class Sender:
     def _session(self) -> requests.Session:
         """This thread's own. Not one from before a fork: two processes on one connection would mix up their answers."""
         if getattr(self._own, "pid", None) != os.getpid():
-            self._own.session, self._own.pid = requests.Session(), os.getpid()
-            self._own.session.trust_env = False
+            self._own.session, self._own.pid = _Session(), os.getpid()
         session: requests.Session = self._own.session
         return session
 
