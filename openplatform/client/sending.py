@@ -52,7 +52,7 @@ class Answer:
 
 
 class _Session(requests.Session):
-    """Without proxies from the environment, and deaf to redirects: even to look at one it would read all of the body."""
+    """Without proxies from the environment, and deaf to redirects, for to look at one it would read all of its body."""
 
     def __init__(self) -> None:
         super().__init__()
