@@ -177,6 +177,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/openapi/v1",
     "PREPROCESSING_HOOKS": ["openplatform.schema.only_open_api"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "openplatform.schema.introduce"],
 }
 
 # --- payments ---------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class OrderView(MerchantView):
 class OrderByOutTradeNoView(MerchantView):
     """One order, by the merchant's number."""
 
-    @documents.get_order
+    @documents.get_order_by_out_trade_no
     def get(self, request: Request, out_trade_no: str) -> Response:
         order = queries.own_order_by_out_trade_no(app=self.app, out_trade_no=out_trade_no)
         return Response(present_order(order, now=timezone.now()))
@@ -101,7 +101,7 @@ class RefundView(MerchantView):
 class RefundByOutRefundNoView(MerchantView):
     """One refund, by the merchant's number."""
 
-    @documents.get_refund
+    @documents.get_refund_by_out_refund_no
     def get(self, request: Request, out_refund_no: str) -> Response:
         return Response(present_refund(queries.own_refund_by_out_refund_no(app=self.app, out_refund_no=out_refund_no)))
 
