@@ -89,7 +89,7 @@ _ORDER_EXAMPLES = [
     OpenApiExample(
         "native",
         value={
-            "out_trade_no": "A20260102000002", "amount": 40.3, "subject": "coffee", "channel": "wechatpay",
+            "out_trade_no": "A20260102000002", "amount": 40, "subject": "coffee", "channel": "wechatpay",
             "method": "native",
         },
         request_only=True,

@@ -64,7 +64,12 @@ def known(transactional_db, platform_key, settings):
     """A caller, and the numbers of things that are its own, for a number at random would always be NOT_FOUND."""
     settings.CREATE_WAIT_S = settings.CREATE_WAIT_MAX_S = 0
     app = factories.an_app()
-    orders = [factories.a_paid_order(app=app), factories.a_paying_order(app=app), factories.a_submitting_order(app=app)]
+    example = "A20260102000001"  # of the documented refund
+    orders = [
+        factories.a_paid_order(app=app, out_trade_no=example),
+        factories.a_paying_order(app=app),
+        factories.a_submitting_order(app=app),
+    ]
     refund = factories.a_submitting_refund(order=orders[0])
     with transaction.atomic():
         notice = owe(
