@@ -9,13 +9,13 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
 from openplatform.signature import NATIVE_SCHEME, SCHEMES, answer_message, request_message, sign_rsa
-from openplatform.vectors.keys import TestKey
+from openplatform.vectors.keys import VectorKey
 
 APP_ID = "1234567890123456789"
 TIMESTAMP = "1780000000"
 NONCE = "vectors-nonce-0123456789"
 
-Sign = Callable[[TestKey, bytes], str]
+Sign = Callable[[VectorKey, bytes], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,41 +37,41 @@ class Parts:
         )
 
 
-def right(key: TestKey, message: bytes) -> str:
+def right(key: VectorKey, message: bytes) -> str:
     return sign_rsa(key.private, message)
 
 
-def with_sha1(key: TestKey, message: bytes) -> str:
+def with_sha1(key: VectorKey, message: bytes) -> str:
     # A signature that must be refused has to be made once.
     return _text(key.private.sign(message, padding.PKCS1v15(), SHA1()))  # noqa: S303
 
 
-def with_pss(key: TestKey, message: bytes) -> str:
+def with_pss(key: VectorKey, message: bytes) -> str:
     """Without salt, so that the file comes out the same each time."""
     return _text(key.private.sign(message, padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=0), SHA256()))
 
 
-def with_a_bit_turned(key: TestKey, message: bytes) -> str:
+def with_a_bit_turned(key: VectorKey, message: bytes) -> str:
     raw = bytearray(base64.b64decode(right(key, message)))
     raw[-1] ^= 1
     return _text(bytes(raw))
 
 
-def a_byte_short(key: TestKey, message: bytes) -> str:
+def a_byte_short(key: VectorKey, message: bytes) -> str:
     return _text(base64.b64decode(right(key, message))[:-1])
 
 
-def a_byte_long(key: TestKey, message: bytes) -> str:
+def a_byte_long(key: VectorKey, message: bytes) -> str:
     return _text(b"\x00" + base64.b64decode(right(key, message)))
 
 
-def with_key(other: TestKey) -> Sign:
+def with_key(other: VectorKey) -> Sign:
     """With a key that is not the one that is claimed."""
     return lambda _key, message: right(other, message)
 
 
 def vector(
-    name: str, kind: str, key: TestKey, parts: Parts, *, reason: str = "", sign: Sign = right,
+    name: str, kind: str, key: VectorKey, parts: Parts, *, reason: str = "", sign: Sign = right,
     signed_instead: bytes | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """`reason` says why it must be refused; without one it must be accepted. `key` is the key that it claims."""
@@ -94,7 +94,7 @@ def authorization(values: dict[str, str], *, scheme: str = NATIVE_SCHEME) -> str
     return f"{scheme} " + ",".join(f'{name}="{value}"' for name, value in values.items())
 
 
-def parameters(key: TestKey, parts: Parts, signature: str) -> dict[str, str]:
+def parameters(key: VectorKey, parts: Parts, signature: str) -> dict[str, str]:
     return {
         "mchid": APP_ID, "nonce_str": parts.nonce, "timestamp": parts.timestamp, "serial_no": key.serial_no,
         "signature": signature,
@@ -106,7 +106,7 @@ def _input(parts: Parts) -> dict[str, Any]:
     return line | {"timestamp": parts.timestamp, "nonce": parts.nonce, "body": shown(parts.body)}
 
 
-def _headers(key: TestKey, parts: Parts, signature: str) -> dict[str, str]:
+def _headers(key: VectorKey, parts: Parts, signature: str) -> dict[str, str]:
     if parts.method:
         return {"Authorization": authorization(parameters(key, parts, signature))}
     prefix = SCHEMES[NATIVE_SCHEME].header_prefix

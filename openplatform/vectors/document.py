@@ -9,7 +9,7 @@ from django.conf import settings
 
 from openplatform.vectors import build
 from openplatform.vectors.build import Parts, authorization, parameters, vector
-from openplatform.vectors.keys import WARNING, TestKey, keys_of
+from openplatform.vectors.keys import WARNING, VectorKey, keys_of
 
 VECTORS_FILE = settings.BASE_DIR / "docs" / "vectors.json"
 ABOUT = [
@@ -64,7 +64,7 @@ def rendered(published: Mapping[str, Any]) -> str:
     return json.dumps(document(published), ensure_ascii=False, indent=1) + "\n"
 
 
-def _requests(keys: Mapping[str, TestKey]) -> Iterator[dict[str, Any]]:
+def _requests(keys: Mapping[str, VectorKey]) -> Iterator[dict[str, Any]]:
     for name, parts in (
         ("request-post-utf8", POST),
         ("request-post-escapes", replace(POST, body=ESCAPED.encode())),
@@ -77,7 +77,7 @@ def _requests(keys: Mapping[str, TestKey]) -> Iterator[dict[str, Any]]:
         yield vector(name, "request", keys["merchant"], parts)
 
 
-def _bad_requests(keys: Mapping[str, TestKey]) -> Iterator[dict[str, Any]]:
+def _bad_requests(keys: Mapping[str, VectorKey]) -> Iterator[dict[str, Any]]:
     merchant, message, reordered = keys["merchant"], POST.message(), json.loads(CREATE)
     head, body = message[: -len(POST.body) - 1], POST.body
     instead: dict[str, tuple[Parts, bytes, str]] = {
@@ -113,7 +113,7 @@ def _bad_requests(keys: Mapping[str, TestKey]) -> Iterator[dict[str, Any]]:
     yield from _bad_signatures("request", merchant, POST, stranger=keys["stranger"])
 
 
-def _bad_signatures(kind: str, key: TestKey, parts: Parts, *, stranger: TestKey) -> Iterator[dict[str, Any]]:
+def _bad_signatures(kind: str, key: VectorKey, parts: Parts, *, stranger: VectorKey) -> Iterator[dict[str, Any]]:
     for name, sign, reason in (
         ("sha1", build.with_sha1, "signed with SHA-1"),
         ("pss", build.with_pss, "signed with RSASSA-PSS"),
@@ -126,14 +126,14 @@ def _bad_signatures(kind: str, key: TestKey, parts: Parts, *, stranger: TestKey)
     yield vector(f"{kind}-strangers-key", kind, key, parts, reason="signed with another key", sign=by_another)
 
 
-def _ours(keys: Mapping[str, TestKey]) -> Iterator[dict[str, Any]]:
+def _ours(keys: Mapping[str, VectorKey]) -> Iterator[dict[str, Any]]:
     platform = keys["platform"]
     yield vector("answer", "answer", platform, ANSWER)
     yield vector("answer-empty-body", "answer", platform, replace(ANSWER, body=b""))
     yield vector("notification", "notification", platform, NOTIFICATION)
 
 
-def _bad_ours(keys: Mapping[str, TestKey]) -> Iterator[dict[str, Any]]:
+def _bad_ours(keys: Mapping[str, VectorKey]) -> Iterator[dict[str, Any]]:
     platform = keys["platform"]
     reserialised = json.dumps(json.loads(NOTIFICATION.body), ensure_ascii=False).encode()
     for kind, name, parts, signed, reason in (
@@ -152,7 +152,7 @@ def _bad_ours(keys: Mapping[str, TestKey]) -> Iterator[dict[str, Any]]:
     yield from _bad_signatures("notification", platform, NOTIFICATION, stranger=keys["merchant"])
 
 
-def _malformed(merchant: TestKey) -> Iterator[dict[str, str]]:
+def _malformed(merchant: VectorKey) -> Iterator[dict[str, str]]:
     """From the good header of the first vector, one thing wrong in each."""
     signature = build.right(merchant, POST.message())
     good = parameters(merchant, POST, signature)

@@ -29,7 +29,7 @@ WARNING = "PUBLIC TEST KEY: everybody has its private half. Never register or tr
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestKey:
+class VectorKey:
     """A pair of the file."""
 
     name: str
@@ -48,10 +48,10 @@ class TestKey:
         }  # fmt: skip
 
 
-def keys_of(published: Mapping[str, Any]) -> dict[str, TestKey]:
+def keys_of(published: Mapping[str, Any]) -> dict[str, VectorKey]:
     """The keys that the file has, so that it stays the same; a pair for each that it lacks."""
     known = {each["id"]: each["private_key_pem"] for each in published.get("keys", [])}
-    return {name: TestKey(name=name, private=_loaded(known[name]) if name in known else _made()) for name in SERIALS}
+    return {name: VectorKey(name=name, private=_loaded(known[name]) if name in known else _made()) for name in SERIALS}
 
 
 def _loaded(pem: str) -> rsa.RSAPrivateKey:
