@@ -14,7 +14,7 @@ from openplatform.signature import NATIVE_SCHEME
 
 VALUE_LENGTH_MAX = 140_000  # 64 KiB in hex, and some line ends
 FORMS = ("text", "hex", "base64")
-_BASE64_RUN = re.compile(rb"[A-Za-z0-9+/_-]{60,}")
+_BASE64_RUN = re.compile(rb"(?=(M[A-Z][A-Za-z0-9+/_-]{58}))")  # an ASN.1 sequence in base64 begins with M
 # An ASN.1 sequence that begins with a small version number: PKCS #8, PKCS #1 and SEC 1 private keys, and no public key.
 _PRIVATE_DER = re.compile(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...)\x02\x01[\x00\x01][\x02\x04\x30]", re.DOTALL)
 
@@ -107,7 +107,7 @@ def _is_private(raw: bytes) -> bool:
 
 
 def _loosely(run: bytes) -> bytes:
-    """The first bytes of a run of base64 or base64url; its end may be cut off."""
+    """The first bytes of a run of base64 or base64url."""
     return base64.urlsafe_b64decode(run[:40].replace(b"+", b"-").replace(b"/", b"_"))
 
 

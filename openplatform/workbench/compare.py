@@ -18,11 +18,6 @@ class Difference:
     ours: bytes
     theirs: bytes
 
-    @property
-    def one_is_a_beginning(self) -> bool:
-        """One of them ends where the other goes on."""
-        return self.offset in {len(self.ours), len(self.theirs)}
-
 
 def first_difference(ours: bytes, theirs: bytes) -> Difference | None:
     if ours == theirs:

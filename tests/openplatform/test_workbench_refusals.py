@@ -31,6 +31,7 @@ def private_forms():
         yield f"{name} base64 in lines", base64.encodebytes(der).decode()
         yield f"{name} base64url", base64.urlsafe_b64encode(der).decode()
         yield f"{name} hex", der.hex()
+        yield f"{name} after words", "my key is " + base64.b64encode(der).decode()
         yield f"{name} quoted", json.dumps({"key": base64.b64encode(der).decode()})
         yield f"{name} without its frame", "".join(pem.splitlines()[1:-1])
     for name, other in (
