@@ -102,6 +102,8 @@ def check_deployment(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[Ch
         yield checks.Warning("NOTIFICATION_ALLOW_HTTP: notifications may go out unencrypted.", id="fenpay.W105")
     if settings.CASHIER_SANDBOX:
         yield checks.Warning("CASHIER_SANDBOX: the cashier pays with the sandbox's play money.", id="fenpay.W106")
+    if settings.TEST_PLATFORM:
+        yield checks.Warning("TEST_PLATFORM: strangers are told why their signature is wrong.", id="fenpay.W107")
 
 
 MAKE_MASTER_KEY = 'Make one: python3 -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'

@@ -182,6 +182,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/openapi/v1",
     "PREPROCESSING_HOOKS": ["openplatform.schema.only_open_api"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "openplatform.schema.introduce"],
 }
 
 # --- payments ---------------------------------------------------------------------------------------------------------
@@ -195,6 +196,11 @@ CREATE_WAIT_S = 3.0  # how long `POST /orders` waits for the channel unless the 
 CREATE_WAIT_MAX_S = 10.0
 CREATE_WAITERS_MAX = env.number("CREATE_WAITERS_MAX", 4)  # per web process: a slow channel may not take every thread
 CASHIER_SANDBOX = env.flag("CASHIER_SANDBOX", default=False)
+
+# --- for integrators --------------------------------------------------------------------------------------------------
+# A platform to integrate against: it has the signature workbench, and serves `/sandbox/openapi/v1/` as well. It tells
+# why a signature is wrong, which production never does.
+TEST_PLATFORM = env.flag("TEST_PLATFORM", default=CASHIER_SANDBOX)
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 HINTS_ENABLED = True

@@ -55,3 +55,7 @@ class StrictSerializer(serializers.Serializer[Any]):
                 if value is not None and isinstance(field, field_type) and not fits(value):
                     errors[name] = [reason]
         return errors
+
+
+class NoFields(StrictSerializer):
+    """The body of an operation that is told nothing: none, or {}."""

@@ -1,7 +1,6 @@
 """The view that every operation of the open API extends: checked in, strict JSON, problems, signed answers."""
 
 import json
-import secrets
 import time
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -198,7 +197,8 @@ def _sign(answer: Response, exchange: Exchange) -> None:
     """Over the bytes that are sent: this runs after rendering, and nothing behind us changes a body."""
     if exchange.signer is None or exchange.caller is None:
         return
-    timestamp, nonce = str(int(time.time())), secrets.token_urlsafe(24)
+    # The request's own nonce: so an answer is proven to be the answer to this request, and to no other of the same app.
+    timestamp, nonce = str(int(time.time())), exchange.authorization.nonce
     signature = exchange.signer.sign(answer_message(timestamp=timestamp, nonce=nonce, body=answer.content))
     for scheme, verifier in SCHEMES.items():
         if verifier.by_app_switch and not exchange.headers_doubled:

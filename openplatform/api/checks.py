@@ -29,6 +29,7 @@ from openplatform.problems import (
     IpNotAllowed,
     LengthRequired,
     MethodNotAllowed,
+    NotFound,
     Problem,
     RateLimited,
     ReplayedNonce,
@@ -38,7 +39,14 @@ from openplatform.problems import (
 )
 from openplatform.signature import SCHEMES, WECHATPAY_SCHEME, request_message
 from openplatform.store import StoreDown
-from openplatform.target import NATIVE_PATHS, WECHATPAY_PATHS, TargetRefused, check_target, raw_target
+from openplatform.target import (
+    NATIVE_PATHS,
+    WECHATPAY_PATHS,
+    TargetRefused,
+    check_target,
+    is_for_the_sandbox,
+    raw_target,
+)
 
 READS = frozenset({"GET"})
 _MEDIA_TYPE = re.compile(r'application/json(\s*;\s*charset=("utf-8"|utf-8))?', re.IGNORECASE)
@@ -114,9 +122,14 @@ def check_raw_target(exchange: Exchange) -> None:
     request = exchange.request
     try:
         exchange.target = raw_target(request)
-        check_target(exchange.target, path=request.path, query_names=exchange.query_names, paths=exchange.dialect.paths)
+        # `path_info` is what was routed by. `path` has SCRIPT_NAME before it, and a proxy may let a caller send that.
+        check_target(
+            exchange.target, path=request.path_info, query_names=exchange.query_names, paths=exchange.dialect.paths
+        )
     except TargetRefused as error:
         raise InvalidRequest(f"The address is refused: {error}.") from error
+    if is_for_the_sandbox(exchange.target) and not settings.TEST_PLATFORM:
+        raise NotFound
 
 
 def check_length(exchange: Exchange) -> None:

@@ -5,13 +5,13 @@ import json
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
-from openplatform.client.calls import PREFIX, Client, encode
+from openplatform.client.calls import Client, encode
 from openplatform.client.config import Config
 from openplatform.client.curl import curl_command
 from openplatform.client.errors import ApiError, ClientError
@@ -48,13 +48,16 @@ def _parser() -> argparse.ArgumentParser:
     post = commands.add_parser("post", parents=[asks], help="POST JSON to a path")
     post.add_argument("path")
     post.add_argument("json", nargs="?", help="the body; none when left out")
+    wait = commands.add_parser("wait", help="ask for an order until it has ended")
+    wait.add_argument("order_no")
+    wait.add_argument("--seconds", type=float, default=60.0)
     check = commands.add_parser("verify-notification", help="prove a notification that you received")
     check.add_argument("--headers", required=True, type=Path, help="a file of `Name: value` lines")
     check.add_argument("--body", required=True, type=Path, help="a file with the raw body")
     return parser
 
 
-def _request(arguments: argparse.Namespace) -> Request:
+def _request(config: Config, arguments: argparse.Namespace) -> Request:
     if arguments.command == "get":
         return "GET", arguments.path, None
     if arguments.command == "post":
@@ -66,7 +69,7 @@ def _request(arguments: argparse.Namespace) -> Request:
             wish[name] = value
     if arguments.openid:
         wish["payer"] = {"openid": arguments.openid}
-    return "POST", f"{PREFIX}/orders", wish
+    return "POST", f"{config.prefix}/orders", wish
 
 
 def _verify(config: Config, arguments: argparse.Namespace) -> str:
@@ -85,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_run(config, arguments))  # noqa: T201 - a command's output
     except ApiError as error:
         note = "" if error.is_verified else " (not signed)"
-        print(json.dumps(error.document, ensure_ascii=False, indent=2), f"\nrefused{note}: {error}", file=sys.stderr)  # noqa: T201
+        print(_shown(error.document), f"\nrefused{note}: {error}", file=sys.stderr)  # noqa: T201
         return 1
     except ClientError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
@@ -96,12 +99,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(config: Config, arguments: argparse.Namespace) -> str:
     if arguments.command == "verify-notification":
         return _verify(config, arguments)
-    method, target, document = _request(arguments)
+    if arguments.command == "wait":
+        client = Client(config)
+        order = client.wait_until_decided(client.get_order(arguments.order_no), timeout_s=arguments.seconds)
+        return _shown(order.document)
+    method, target, document = _request(config, arguments)
     if arguments.curl:
         return curl_command(config, method=method, target=target, body=encode(document))
+    may_repeat = arguments.command == "create-order"  # its identity is in its body; who knows of any other POST
     client = Client(config)
-    answer = client.get(target) if method == "GET" else client.post(target, document)
-    return json.dumps(answer, ensure_ascii=False, indent=2)
+    return _shown(client.get(target) if method == "GET" else client.post(target, document, may_repeat=may_repeat))
+
+
+def _shown(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False, indent=2)
 
 
 if __name__ == "__main__":

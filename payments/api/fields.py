@@ -64,6 +64,7 @@ class MomentField(serializers.Field[datetime, Any, str, Any]):
             raise serializers.ValidationError("is not a date and time") from error
 
 
+@extend_schema_field({"type": "string", "maxLength": 45})
 class IpAddressField(TextField):
     """An IPv4 or IPv6 address."""
 
@@ -75,6 +76,7 @@ class IpAddressField(TextField):
             raise serializers.ValidationError("must be an IP address") from error
 
 
+@extend_schema_field({"type": "string", "format": "uri", "pattern": "^https?://.+/", "maxLength": 255})
 class NotifyUrlField(TextField):
     """Where we tell the merchant; the rules are the open platform's."""
 
@@ -87,6 +89,7 @@ class NotifyUrlField(TextField):
         return url
 
 
+@extend_schema_field({"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 255})
 class ReturnUrlField(TextField):
     """Where the payer's browser goes afterwards: a plain web address, shown as a link and never followed by us."""
 

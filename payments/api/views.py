@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from openplatform.api import OpenApiView
 from openplatform.models import App
+from openplatform.serializers import NoFields
 from payments import queries
 from payments.api import documents
 from payments.api.errors import ChannelRejected
@@ -56,7 +57,7 @@ class OrderView(MerchantView):
 class OrderByOutTradeNoView(MerchantView):
     """One order, by the merchant's number."""
 
-    @documents.get_order
+    @documents.get_order_by_out_trade_no
     def get(self, request: Request, out_trade_no: str) -> Response:
         order = queries.own_order_by_out_trade_no(app=self.app, out_trade_no=out_trade_no)
         return Response(present_order(order, now=timezone.now()))
@@ -67,6 +68,7 @@ class CloseOrderView(MerchantView):
 
     @documents.close_order
     def post(self, request: Request, order_no: int) -> Response:
+        NoFields(data=request.data).is_valid(raise_exception=True)
         order = orders.close_order(app=self.app, order_no=order_no, now=timezone.now())
         order = _wait_for_order(request, order, in_states=queries.ORDER_ENDING)
         in_flight = order.status == OrderStatus.CLOSING
@@ -103,7 +105,7 @@ class RefundView(MerchantView):
 class RefundByOutRefundNoView(MerchantView):
     """One refund, by the merchant's number."""
 
-    @documents.get_refund
+    @documents.get_refund_by_out_refund_no
     def get(self, request: Request, out_refund_no: str) -> Response:
         return Response(present_refund(queries.own_refund_by_out_refund_no(app=self.app, out_refund_no=out_refund_no)))
 

@@ -13,6 +13,7 @@ GOOD_DEPLOYMENT = {
     "PUBLIC_BASE_URL": "https://pay.example.com",
     "ALLOWED_HOSTS": ["pay.example.com"],
     "CASHIER_SANDBOX": False,
+    "TEST_PLATFORM": False,
     "CHANNEL_PRIVATE_HOSTS": [],
     "NOTIFICATION_PRIVATE_HOSTS": [],
     "NOTIFICATION_ALLOW_HTTP": False,
@@ -58,6 +59,7 @@ def test_a_good_deployment_has_nothing_to_say(deployment):
         ("PUBLIC_BASE_URL", "http://pay.example.com", "E101"),
         ("ALLOWED_HOSTS", ["other.example.com"], "E103"),
         ("NOTIFICATION_ALLOW_HTTP", True, "W105"),
+        ("TEST_PLATFORM", True, "W107"),
     ],
 )
 def test_each_mistake_is_found_under_its_id(deployment, name: str, value: object, expected: str):

@@ -128,5 +128,7 @@ urlpatterns = [
     path("openapi/v1/counted", Counted.as_view()),
     path("openapi/v1/renames", Renames.as_view()),
     path("openapi/v1/", include("openplatform.urls")),
+    path("sandbox/openapi/v1/echo", Echo.as_view()),
 ]
+handler400 = "config.errors.bad_request"
 handler404 = "config.errors.not_found"

@@ -6,42 +6,15 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
-from openplatform.keys import LIFETIME
-from openplatform.models import AppKey, PlatformKey
-from openplatform.models.keys import PlatformKeyStatus
+from openplatform.models import AppKey
 from tests.openplatform import harness
-from tests.openplatform.servers import ROOT, raw_request, speak, two_processes
+from tests.openplatform.servers import ROOT, raw_request, speak
 
 ECHO = "/openapi/v1/echo"
-
-
-@dataclass
-class Served:
-    """One server for all tests of this file; its rows stay until the end, for two processes cache them."""
-
-    port: int
-    caller: harness.Caller
-    platform_key: PlatformKey
-
-
-@pytest.fixture(scope="module")
-def served(django_db_setup, django_db_blocker, pair):
-    with django_db_blocker.unblock():
-        now = timezone.now()
-        key = PlatformKey.publish(pair=pair, status=PlatformKeyStatus.CURRENT, now=now, lifetime=LIFETIME)
-        caller = harness.Caller(harness.an_app())
-        with two_processes(master_key=settings.MASTER_KEY) as port:
-            yield Served(port=port, caller=caller, platform_key=key)
-        with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE openplatform_merchant, openplatform_platformkey CASCADE")
-        connection.close()
 
 
 @pytest.fixture
@@ -69,6 +42,7 @@ def code_of(answer):
     return answer[0], json.loads(answer[2]).get("code")
 
 
+@pytest.mark.django_db  # one test of a module must say so, or its database is not made when the module runs alone
 def test_of_many_copies_of_one_request_to_two_processes_exactly_one_passes(caller, port):
     for _ in range(10):
         request = raw_request("POST", ECHO, b"{}", authorization=caller.authorization("POST", ECHO, b"{}"))
