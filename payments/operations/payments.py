@@ -261,9 +261,10 @@ def _record_surplus(order: Order, payment: Payment, *, now: datetime) -> str:
 
 def _close_other(order: Order, *, now: datetime) -> None:
     """Another try that is still open must not be paid too."""
-    other = order.payments.filter(status__in=[status.value for status in PAYMENT_OPEN]).first()
-    if other is None:
+    number = order.payments.filter(status__in=[status.value for status in PAYMENT_OPEN]).values_list("pk").first()
+    if number is None:
         return
+    other = Payment.lock(number[0])  # a worker claims without the order's lock: what was read before may be old
     if other.status != PaymentStatus.CLOSING:
         other.move(OrderEvent.CLOSE_ASKED, now=now, next_check_at=now, because="the order is paid by another try")
     hint_payment(other)

@@ -1,6 +1,7 @@
 """Money that comes too late, or twice: it is never lost, never kept in silence, and goes back exactly once."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -293,3 +294,39 @@ def test_a_recheck_without_an_answer_comes_again_soon(monkeypatch):
 
 def test_a_paid_payment_is_not_asked_about_again():
     assert the_payment(factories.a_paid_order()).recheck_at is None
+
+
+def wait_until_somebody_waits_for_a_row():
+    ends_at = time.monotonic() + 10
+    with connection.cursor() as cursor:
+        while time.monotonic() < ends_at:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.02)
+    raise AssertionError("nobody waits")
+
+
+def test_closing_the_other_try_does_not_undo_the_claim_of_a_worker_that_has_just_taken_it():
+    """Else two workers would hold one claim, and the channel would count as never asked."""
+    _order, first, second = both_payable()
+    outcomes = []
+
+    def pay_first():
+        try:
+            told_paid(first, "4200A")
+            outcomes.append("done")
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=pay_first)
+    before = again(second).asked_count
+    Payment.objects.filter(pk=second.pk).update(next_check_at=NOW)
+    with transaction.atomic():
+        assert Payment.claim(second.pk, now=NOW, lease=timedelta(seconds=30))
+        thread.start()
+        wait_until_somebody_waits_for_a_row()
+    thread.join()
+    other = again(second)
+    assert (outcomes, other.status) == (["done"], PaymentStatus.CLOSING)
+    assert (other.asked_count, other.lease_until) == (before + 1, NOW + timedelta(seconds=30))
