@@ -238,7 +238,6 @@ def record_paid(order: Order, payment: Payment, *, facts: TradeFacts, now: datet
 def _record_late(order: Order, payment: Payment, *, now: datetime) -> str:
     """The money came after we had called the order closed or failed; what becomes of it is the merchant's policy."""
     order.move(OrderEvent.PAID_LATE, now=now)
-    owe_order_notification(order, event_type="order.succeeded_late", now=now)
     case = Case.report(kind=Case.Kind.PAID_LATE, key=str(payment.pk), order=order, payment=payment, now=now)
     wanted = OrderPolicy.of(order.app_id).late_payment
     if wanted == LatePayment.REFUND:
@@ -246,6 +245,8 @@ def _record_late(order: Order, payment: Payment, *, now: datetime) -> str:
         case.resolve(resolution=f"refund {refund.pk}", by=BY_POLICY, now=now)
     elif wanted == LatePayment.ACCEPT:
         case.resolve(resolution="accepted", by=BY_POLICY, now=now)
+    # Behind the decision: what goes back at once is not told in words that have no "late".
+    owe_order_notification(order, event_type="order.succeeded_late", now=now)
     return "paid late"
 
 

@@ -89,6 +89,8 @@ def told(row: Order | Refund, *, event_type: str) -> dict[str, Any] | None:
     events = _ORDER_EVENTS if isinstance(row, Order) else _REFUND_EVENTS
     if event_type not in events or (isinstance(row, Refund) and not row.counts_on_order):
         return None  # a second payment that went back by itself never was the order's money
+    if isinstance(row, Order) and _trade_state(row) != "SUCCESS":
+        return None  # a late payment that goes back at once: programs ship on their word for it
     event, summary = events[event_type]
     kind, resource = ("transaction", trade(row)) if isinstance(row, Order) else ("refund", _told_refund(row))
     return {"event_type": event, "summary": summary, "original_type": kind, "resource": resource}

@@ -1,5 +1,5 @@
-"""A bar code or a QR code that is cancelled while its payer pays: the channel gives the money back, and nobody here may go
-on counting on it.
+"""A bar code or a QR code that is cancelled while its payer pays: the channel gives the money back, and nobody here may
+go on counting on it.
 """
 
 import pytest
