@@ -11,7 +11,8 @@ from openplatform.apiv3 import beijing
 from payments.models import Order, Refund
 from payments.states import ORDER_PAID, OrderStatus, RefundStatus
 
-TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE"}
+# Orders of our own door are shown too, and that one knows more methods.
+TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE", "app": "APP", "h5": "MWEB", "barcode": "MICROPAY"}
 # An order that is open is one that the payer has not paid yet: theirs has no word for not knowing.
 _TRADE_STATES = {
     OrderStatus.SUCCEEDED: "SUCCESS",
@@ -60,7 +61,7 @@ def trade(order: Order) -> dict[str, Any]:
             "currency": order.currency, "payer_currency": order.currency,
         },
     }  # fmt: skip
-    if payment.payer_id:
+    if payment.payer_id and order.method == "jsapi":  # of a bar code it is the code, which pays
         found["payer"] = {"openid": payment.payer_id}
     if OrderStatus(order.status) in ORDER_PAID:
         found |= {

@@ -1,4 +1,4 @@
-"""WeChat Pay's addresses where money comes twice or too late."""
+"""WeChat Pay's addresses where money comes twice, too late, or by a method that they have no word for here."""
 
 import pytest
 from django.utils import timezone
@@ -9,7 +9,7 @@ from payments.models import ChannelAccount, OrderPolicy, Payment, Refund
 from payments.operations import orders, payments
 from tests import factories
 from tests.factories import NOW, again, the_payment
-from tests.payments.api.face_merchant import REFUNDS, merchant, native, nobody_waits, paid
+from tests.payments.api.face_merchant import JSAPI, REFUNDS, merchant, native, nobody_waits, paid
 
 __all__ = ["merchant", "nobody_waits"]
 
@@ -51,3 +51,21 @@ def test_a_late_payment_that_goes_back_at_once_is_not_told_as_a_success(merchant
         payments.record_query(claimed=the_payment(order), answer=Accepted(facts=facts), now=timezone.now())
     assert again(order).status == "SUCCEEDED_LATE"
     assert [row.data["event_type"] for row in Notification.objects.all()] == told
+
+
+@pytest.mark.parametrize(
+    ("method", "payer_id", "trade_type"),
+    [("app", "", "APP"), ("h5", "", "MWEB"), ("barcode", "130000000000000000", "MICROPAY")],
+)
+def test_an_order_of_our_own_door_is_shown_whatever_its_method(merchant, method, payer_id, trade_type):
+    order = factories.a_submitting_order(app=merchant.app, method=method, payer_id=payer_id)
+    found = merchant.query(order.out_trade_no)
+    assert (found.status, found.fields.get("trade_type")) == (200, trade_type)
+    assert "payer" not in found.fields, "a bar code is not who the payer is"
+
+
+@pytest.mark.parametrize("payer", [{}, {"auth_code": "130000000000000000"}, {"openid": "o-1", "client_ip": "1.2.3.4"}])
+def test_a_jsapi_order_names_its_payer_by_openid_and_nothing_else(merchant, payer):
+    answer = merchant.post(JSAPI, merchant.wish(payer=payer))
+    assert (answer.status, answer.code) == (400, "PARAM_ERROR")
+    assert not Payment.objects.exists()
