@@ -285,11 +285,16 @@ def test_money_that_nobody_told_us_about_is_found_by_the_recheck(monkeypatch):
     assert again(payment).recheck_at is None
 
 
-def test_a_recheck_without_an_answer_comes_again_soon(monkeypatch):
+@pytest.mark.parametrize("answer", [Unknown(reason="deadline"), Rejected(code="40006", account_refused=True)])
+def test_a_recheck_without_an_answer_comes_again_soon_and_is_none_of_the_three(monkeypatch, answer):
     payment, clock = the_payment(factories.a_closed_order()), FakeClock()
     clock.now += timedelta(days=1)
-    assert recheck(payment, clock, monkeypatch, Unknown(reason="deadline"))
-    assert again(payment).recheck_at == clock.now + rechecks.AGAIN_AFTER
+    for _time in range(5):
+        assert recheck(payment, clock, monkeypatch, answer)
+        assert again(payment).recheck_at == clock.now + rechecks.AGAIN_AFTER
+        clock.now += rechecks.AGAIN_AFTER
+    assert recheck(payment, clock, monkeypatch, Accepted(facts=paid(payment.order)))
+    assert again(payment).status == PaymentStatus.SUCCEEDED
 
 
 def test_a_paid_payment_is_not_asked_about_again():
