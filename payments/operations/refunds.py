@@ -256,6 +256,11 @@ def _fail(order: Order, refund: Refund, event: RefundEvent, *, code: str, becaus
     refund.move(event, now=now, next_check_at=None, because=because)
     _settle(order, refund, done=False)
     owe_refund_notification(refund, event_type="refund.failed", now=now)
+    if refund.kind != Refund.Kind.MERCHANT:  # nobody asked for it, so nobody may be waiting for its end
+        Case.report(
+            kind=Case.Kind.REFUND_ABNORMAL, key=f"failed:{refund.pk}", order=order, refund=refund, now=now,
+            details={"code": refund.failure_code},
+        )  # fmt: skip
 
 
 def _report_mismatch(refund: Refund, *, facts: RefundFacts, now: datetime) -> str:

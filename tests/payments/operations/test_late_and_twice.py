@@ -233,6 +233,23 @@ def test_a_second_payment_of_one_order_goes_back_by_itself_and_does_not_touch_th
     assert events == ["order.succeeded", "order.duplicate_paid", "refund.succeeded"]
 
 
+def test_money_that_could_not_go_back_by_itself_is_seen_by_a_person():
+    """The case of a late payment was resolved by the refund, and nobody asked for that: its end must not be silent."""
+    late = factories.a_closed_order()
+    OrderPolicy.choose(app=late.app, late_payment="refund")
+    pay_late(late)
+    _order, first, second = both_payable()
+    told_paid(first, "4200A")
+    told_paid(second, "4200B")
+    asked_for = factories.a_submitting_refund()
+    for refund in Refund.objects.all():
+        for _ in range(3):
+            refunds.record_refund(claimed=again(refund), answer=Rejected(code="TRADE_ERROR"), now=NOW)
+        assert again(refund).status == RefundStatus.FAILED
+    seen = Case.objects.filter(kind="REFUND_ABNORMAL", status="open").values_list("refund", flat=True)
+    assert set(seen) == set(Refund.objects.exclude(pk=asked_for.pk).values_list("pk", flat=True))
+
+
 def test_the_second_try_that_is_closed_leaves_the_paid_order_alone():
     order, first, second = both_payable()
     told_paid(first, "4200A")
