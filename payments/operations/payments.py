@@ -335,7 +335,9 @@ def _record_unknown(
         schedule, step = schedules.EVIDENCE_S, payment.refused_count
     at = schedules.at_step(schedule, step=step, now=now)
     if payment.status == PaymentStatus.SUBMITTING:
-        _move_both(order, payment, OrderEvent.LOST, now=now, at=at, because=reason)
+        payment.move(OrderEvent.LOST, now=now, next_check_at=at, because=reason)
+        if order.status == OrderStatus.SUBMITTING:  # else it is unknown already, since an earlier try
+            order.move(OrderEvent.LOST, now=now, because=reason)
     payment.check_again(at=at, answer=reason, refused=refused)
 
 

@@ -149,6 +149,18 @@ def test_when_the_channel_refuses_the_account_the_next_one_is_asked_under_a_new_
     assert again(order).status == OrderStatus.PAYING
 
 
+def test_the_next_account_may_be_silent_too():
+    """The order is unknown since the first try; the second one is so only now."""
+    order, _spare = an_order_with_two_accounts()
+    payments.record_create(claimed=the_payment(order), answer=Unknown(reason="deadline"), now=NOW)
+    order = refuse_account(order)
+    first, second = tries(order)
+    assert (first.status, second.status, order.status) == ("FAILED", "SUBMITTING", "UNKNOWN")
+    payments.record_create(claimed=second, answer=Unknown(reason="deadline"), now=NOW)
+    assert (again(second).status, again(order).status) == (PaymentStatus.UNKNOWN, OrderStatus.UNKNOWN)
+    assert (again(second).checks_count, again(second).last_answer) == (1, "deadline")
+
+
 def test_without_another_account_the_order_fails():
     order = refuse_account(factories.a_submitting_order())
     assert (order.status, len(tries(order))) == (OrderStatus.FAILED, 1)
