@@ -190,6 +190,20 @@ def test_a_payers_id_is_only_taken_to_an_account_under_the_same_appid():
     assert tries(order)[1].account.rank == 2
 
 
+def test_a_payers_id_under_a_sub_merchants_own_appid_is_not_taken_to_another_one():
+    """One provider, one appid of the provider's, two sub-merchants with appids of their own."""
+    order = factories.a_submitting_order()
+    first = the_payment(order).account
+    for rank, sub_appid in ((1, "wx2222222222222222"), (2, None)):
+        own = {"sub_mchid": f"190000088{rank}"} | ({"sub_appid": sub_appid} if sub_appid else {})
+        ChannelAccount.register(
+            merchant=first.merchant, channel="wechatpay", name=f"spare {rank}", secrets=first.secrets(), now=NOW,
+            settings=dict(first.settings) | own, rank=rank,
+        )  # fmt: skip
+    refuse_account(order)
+    assert tries(order)[1].account.rank == 2
+
+
 def test_new_orders_go_to_the_lowest_rank_that_is_active():
     order, spare = an_order_with_two_accounts()
     assert active_account(app=order.app, channel="wechatpay", method="native").rank == 0
