@@ -13,6 +13,8 @@ from openplatform.sealing import seal, unseal
 from payments.errors import PaymentsError
 
 ONE_ACTIVE = "channel_account_one_active_per_rank"
+# What a channel knows an account by: its trades are found under these numbers alone.
+IDENTITY = ("mchid", "appid", "sub_mchid", "sub_appid", "app_id", "seller_id")
 
 
 class OtherAccountActive(PaymentsError):
@@ -77,8 +79,8 @@ class ChannelAccount(models.Model):
         """New keys or hosts for the same account. Raises ValueError for another account's numbers: open payments would
         be asked about where nobody knows them.
         """
-        if any(settings.get(name) != self.settings.get(name) for name in ("mchid", "appid", "app_id")):
-            raise ValueError("another mchid or appid is another account: register it, and deactivate this one")
+        if any(settings.get(name) != self.settings.get(name) for name in IDENTITY):
+            raise ValueError("another mchid, appid or seller is another account: register it, and deactivate this one")
         self.settings = settings
         self.secrets_sealed = seal(json.dumps(secrets).encode(), aad=self._aad())
         self.save(update_fields=["settings", "secrets_sealed"])

@@ -152,7 +152,8 @@ def _read_error(reply: transport.Reply, *, reactions: Mapping[str, Reaction]) ->
     code = normal_code(said) if _CODE.fullmatch(said) else ""
     reaction = reactions.get(code, Reaction.UNKNOWN)
     if reaction is Reaction.UNKNOWN:
-        return Unknown(reason=f"HTTP {reply.status} {code}".strip(), unwell=reply.status >= 500)
+        is_theirs = reply.status >= 500 and code != "BANK_ERROR"  # the payer's bank is in trouble, not they
+        return Unknown(reason=f"HTTP {reply.status} {code}".strip(), unwell=is_theirs)
     return Refusal(reaction=reaction, code=code, message=_printable(str(fields.get("message", ""))))
 
 
