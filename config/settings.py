@@ -147,6 +147,7 @@ IDGEN_PUBLIC_KEYS = env.text("IDGEN_PUBLIC_KEYS")  # "B:base64,A:base64": the fi
 # --- the open platform -----------------------------------------------------------------------------------------------
 # 32 bytes, base64. Seals private keys and secrets at rest; never stored in the database.
 MASTER_KEY = env.text("MASTER_KEY")
+MASTER_KEYS_OLD = env.listed("MASTER_KEYS_OLD")  # these only open what they sealed, until `manage.py rekey` is done
 TIMESTAMP_WINDOW_S = 300
 NONCE_LIFETIME_S = 660  # a timestamp 300 s ahead stays acceptable for 600 s; plus a margin
 API_BODY_BYTES_MAX = 65_536

@@ -21,6 +21,7 @@ from openplatform.api.checks import CHECKS, Caller, Check, Exchange
 from openplatform.context import current_request_id
 from openplatform.problems import InvalidRequest, SignError
 from openplatform.schema import OpenApiSchema
+from openplatform.scopes import Needs
 from openplatform.signature import SCHEMES, answer_message
 
 
@@ -61,8 +62,9 @@ class SignatureAuthentication(BaseAuthentication):
 
 
 class OpenApiView(APIView):
-    """A subclass implements `get` or `post`, names the query parameters that it knows, and finds the `Caller` as
-    `request.auth` and the body, or {} without one, as `request.data`. What it answers is signed, refusals too.
+    """A subclass implements `get` or `post`, names the scope that each needs and the query parameters that it knows,
+    and finds the `Caller` as `request.auth` and the body, or {} without one, as `request.data`. What it answers is
+    signed, refusals too.
     """
 
     authentication_classes = [SignatureAuthentication]
@@ -73,6 +75,7 @@ class OpenApiView(APIView):
     http_method_names = ["get", "post", "put", "patch", "delete"]
     schema = OpenApiSchema()
 
+    scopes: ClassVar[Needs] = {}
     query_names: ClassVar[frozenset[str]] = frozenset()
     checks: ClassVar[tuple[Check, ...]] = CHECKS
     exchange: Exchange
@@ -97,6 +100,7 @@ class OpenApiView(APIView):
             request=request._request,  # noqa: SLF001 - the raw bytes and the raw target are below the framework
             methods=frozenset(self.allowed_methods),
             query_names=self.query_names,
+            needs=self.scopes,
             now=timezone.now(),
         )
         for check in self.checks:
@@ -123,7 +127,7 @@ def _sign(answer: Response, exchange: Exchange) -> None:
     timestamp, nonce = str(int(time.time())), secrets.token_urlsafe(24)
     signature = exchange.signer.sign(answer_message(timestamp=timestamp, nonce=nonce, body=answer.content))
     for scheme, verifier in SCHEMES.items():
-        if verifier.by_app_switch and not exchange.headers_doubled:
+        if verifier.algorithm != exchange.signer.algorithm or (verifier.by_app_switch and not exchange.headers_doubled):
             continue
         values = {
             "Timestamp": timestamp,

@@ -17,17 +17,20 @@ from openplatform import keyring, nonces
 from openplatform.authorization import Authorization, AuthorizationMalformed, parse_authorization
 from openplatform.keyring import Credential
 from openplatform.keys import Signer, signer
+from openplatform.nonces import Verdict
 from openplatform.problems import (
     AppDisabled,
     BodyTooLarge,
     InvalidRequest,
     LengthRequired,
     MethodNotAllowed,
+    NoAuth,
     ReplayedNonce,
     SignError,
     TryLater,
     UnsupportedMedia,
 )
+from openplatform.scopes import ANY_KEY, Needs
 from openplatform.signature import SCHEMES, request_message
 from openplatform.store import StoreDown
 from openplatform.target import TargetRefused, check_target, raw_target
@@ -45,6 +48,7 @@ class Caller:
     merchant_id: int
     serial_no: str
     scheme: str
+    scopes: frozenset[str]
 
 
 @dataclass(kw_only=True)
@@ -54,6 +58,7 @@ class Exchange:
     request: HttpRequest
     methods: frozenset[str]
     query_names: frozenset[str]
+    needs: Needs
     now: datetime
     target: str = ""
     body: bytes = b""
@@ -165,6 +170,7 @@ def check_signature(exchange: Exchange) -> None:
         merchant_id=credential.merchant_id,
         serial_no=credential.serial_no,
         scheme=authorization.scheme,
+        scopes=credential.scopes,
     )
 
 
@@ -182,7 +188,8 @@ def find_signer(exchange: Exchange) -> None:
     meta = exchange.request.META
     exchange.headers_doubled = bool(exchange.credential and exchange.credential.accepts_wechatpay_scheme)
     asked = meta.get("HTTP_FENPAY_SERIAL") or (meta.get("HTTP_WECHATPAY_SERIAL") if exchange.headers_doubled else None)
-    exchange.signer = signer(now=exchange.now, asked_serial_no=asked or "")
+    algorithm = SCHEMES[exchange.authorization.scheme].algorithm  # who signs with it can verify it too
+    exchange.signer = signer(now=exchange.now, asked_serial_no=asked or "", algorithm=algorithm)
 
 
 def check_app(exchange: Exchange) -> None:
@@ -190,16 +197,28 @@ def check_app(exchange: Exchange) -> None:
         raise AppDisabled
 
 
+def check_scope(exchange: Exchange) -> None:
+    """A view that does not say what it needs lets nobody in."""
+    needed = exchange.needs.get(exchange.request.method or "")
+    if needed is None or exchange.caller is None:
+        raise NoAuth
+    if needed != ANY_KEY and needed not in exchange.caller.scopes:
+        raise NoAuth(f"This key lacks the scope {needed}.")
+
+
 def check_nonce(exchange: Exchange) -> None:
     """With the store away a read is let through, for it can do no harm twice; a write waits."""
     authorization = exchange.authorization
     try:
-        is_new = nonces.remember(serial_no=authorization.serial_no, nonce=authorization.nonce)
+        verdict = nonces.remember(serial_no=authorization.serial_no, nonce=authorization.nonce)
     except StoreDown as error:
         if exchange.is_read:
             return
         raise TryLater from error
-    if not is_new:
+    if verdict is Verdict.REVOKED:
+        exchange.caller = None  # nobody any more: the answer is the one that every stranger gets
+        raise SignError
+    if verdict is Verdict.REPLAYED:
         raise ReplayedNonce
 
 
@@ -215,5 +234,6 @@ CHECKS: tuple[Check, ...] = (
     check_signature,
     find_signer,
     check_app,
+    check_scope,
     check_nonce,
 )

@@ -13,8 +13,9 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from openplatform.console.base import RecordAdmin, column, deed, preformatted
 from openplatform.key_material import KeyRefused, read_public_key
+from openplatform.key_states import AppKeyStatus
 from openplatform.models import AppKey, PlatformKey
-from openplatform.models.keys import AppKeyStatus, PlatformKeyStatus
+from openplatform.models.keys import PlatformKeyStatus
 
 _APP_KEY_LABELS = {
     AppKeyStatus.ACTIVE.value: "success",

@@ -48,6 +48,11 @@ class App(models.Model):
         app.save(force_insert=True)
         return app
 
+    @classmethod
+    def lock(cls, app_id: int) -> "App":
+        """The row, held until the transaction ends. Lock an app before its keys."""
+        return cls.objects.select_for_update(of=("self",)).get(pk=app_id)
+
     def disable(self) -> None:
         """From within 5 s on, every request of this app is refused as APP_DISABLED."""
         self._set_status(AppStatus.DISABLED)

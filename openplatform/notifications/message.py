@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from openplatform.keys import signer
 from openplatform.models import Notification
-from openplatform.signature import NATIVE_SCHEME, SCHEMES, answer_message
+from openplatform.signature import SCHEMES, answer_message
 
 
 def build_body(notification: Notification) -> bytes:
@@ -25,8 +25,8 @@ def build_body(notification: Notification) -> bytes:
 def build_headers(notification: Notification, *, body: bytes, now: datetime) -> dict[str, str]:
     """The signature over this attempt's own timestamp and nonce. Nothing of our traces or of other requests is here."""
     timestamp, nonce = str(int(now.timestamp())), secrets.token_urlsafe(24)
-    key = signer(now=now)
-    prefix = SCHEMES[NATIVE_SCHEME].header_prefix
+    key = signer(now=now, event_id=notification.pk)
+    prefix = SCHEMES[key.scheme].header_prefix
     return {
         "Content-Type": "application/json",
         f"{prefix}-Notification-Id": str(notification.pk),
@@ -34,5 +34,5 @@ def build_headers(notification: Notification, *, body: bytes, now: datetime) -> 
         f"{prefix}-Nonce": nonce,
         f"{prefix}-Serial": key.serial_no,
         f"{prefix}-Signature": key.sign(answer_message(timestamp=timestamp, nonce=nonce, body=body)),
-        f"{prefix}-Signature-Type": NATIVE_SCHEME,
+        f"{prefix}-Signature-Type": key.scheme,
     }

@@ -10,8 +10,8 @@ from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from openplatform.serializers import StrictSerializer
-from payments.api.fields import MetadataField, MomentField, NotifyUrlField, ReturnUrlField, TextField, YuanField
+from openplatform.serializers import MomentField, StrictSerializer
+from payments.api.fields import MetadataField, NotifyUrlField, PayerField, ReturnUrlField, TextField, YuanField
 from payments.channels.registry import CHANNELS
 from payments.models import OrderWish, RefundWish
 
@@ -25,22 +25,16 @@ def pattern(regex: str, **kwargs: Any) -> TextField:
     return TextField(validators=[RegexValidator(regex, message=f"must match {regex}")], **kwargs)
 
 
-class PayerSerializer(StrictSerializer):
-    """The payer at the channel: the openid under the appid of the merchant's account."""
-
-    openid = TextField(max_length=128)
-
-
 @extend_schema_serializer(component_name="CreateOrder")
 class OrderSerializer(StrictSerializer):
-    """`POST /orders`."""
+    """`POST /orders`. The context holds `now`, and as `app_id` who sends it."""
 
     out_trade_no = pattern(OUT_NO, min_length=6, max_length=32)
     amount = YuanField()
     subject = TextField(max_length=127)
     channel = TextField(max_length=20)
     method = TextField(max_length=10)
-    payer = PayerSerializer(required=False)
+    payer = PayerField(required=False)
     notify_url = NotifyUrlField(max_length=255, required=False, default="")
     return_url = ReturnUrlField(max_length=255, required=False, default="")
     expires_at = MomentField(required=False)

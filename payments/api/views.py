@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from openplatform.api import OpenApiView
 from openplatform.models import App
+from openplatform.scopes import Scope
 from payments import queries
 from payments.api import documents
 from payments.api.errors import ChannelRejected
@@ -30,10 +31,12 @@ class MerchantView(OpenApiView):
 class OrdersView(MerchantView):
     """Create an order."""
 
+    scopes = {"POST": Scope.PAYMENTS_WRITE}
+
     @documents.create_order
     def post(self, request: Request) -> Response:
         now = timezone.now()
-        serializer = OrderSerializer(data=request.data, context={"now": now})
+        serializer = OrderSerializer(data=request.data, context={"now": now, "app_id": self.caller.app_id})
         serializer.is_valid(raise_exception=True)
         order, created = orders.create_order(app=self.app, wish=serializer.wish(), now=now)
         order = _wait_for_order(request, order, in_states=queries.ORDER_IN_FLIGHT)
@@ -46,6 +49,8 @@ class OrdersView(MerchantView):
 class OrderView(MerchantView):
     """One order, by our number."""
 
+    scopes = {"GET": Scope.QUERIES_READ}
+
     @documents.get_order
     def get(self, request: Request, order_no: int) -> Response:
         return Response(present_order(queries.own_order(app=self.app, order_no=order_no), now=timezone.now()))
@@ -53,6 +58,8 @@ class OrderView(MerchantView):
 
 class OrderByOutTradeNoView(MerchantView):
     """One order, by the merchant's number."""
+
+    scopes = {"GET": Scope.QUERIES_READ}
 
     @documents.get_order
     def get(self, request: Request, out_trade_no: str) -> Response:
@@ -62,6 +69,8 @@ class OrderByOutTradeNoView(MerchantView):
 
 class CloseOrderView(MerchantView):
     """Close an order: upstream first, confirmed by a query."""
+
+    scopes = {"POST": Scope.PAYMENTS_WRITE}
 
     @documents.close_order
     def post(self, request: Request, order_no: int) -> Response:
@@ -73,6 +82,8 @@ class CloseOrderView(MerchantView):
 
 class RefundsView(MerchantView):
     """Ask for a refund."""
+
+    scopes = {"POST": Scope.REFUNDS_WRITE}
 
     @documents.create_refund
     def post(self, request: Request) -> Response:
@@ -91,6 +102,8 @@ class RefundsView(MerchantView):
 class RefundView(MerchantView):
     """One refund, by our number."""
 
+    scopes = {"GET": Scope.QUERIES_READ}
+
     @documents.get_refund
     def get(self, request: Request, refund_no: int) -> Response:
         return Response(present_refund(queries.own_refund(app=self.app, refund_no=refund_no)))
@@ -98,6 +111,8 @@ class RefundView(MerchantView):
 
 class RefundByOutRefundNoView(MerchantView):
     """One refund, by the merchant's number."""
+
+    scopes = {"GET": Scope.QUERIES_READ}
 
     @documents.get_refund
     def get(self, request: Request, out_refund_no: str) -> Response:

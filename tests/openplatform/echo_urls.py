@@ -13,12 +13,14 @@ from idgen import NoWorker
 from openplatform.api import OpenApiView
 from openplatform.models import App
 from openplatform.problems import InvalidState
+from openplatform.scopes import ANY_KEY, Scope
 from openplatform.serializers import StrictSerializer
 
 reached = []
 
 
 class Echo(OpenApiView):
+    scopes = {"GET": ANY_KEY, "POST": ANY_KEY}
     query_names = frozenset({"limit", "cursor"})
 
     def get(self, request):
@@ -43,6 +45,8 @@ class ThingSerializer(StrictSerializer):
 
 
 class Things(OpenApiView):
+    scopes = {"POST": ANY_KEY}
+
     def post(self, request):
         things = ThingSerializer(data=request.data)
         things.is_valid(raise_exception=True)
@@ -54,6 +58,8 @@ class Secret(Exception):
 
 
 class Breaks(OpenApiView):
+    scopes = {"GET": ANY_KEY}
+
     def get(self, request, how):
         {"bug": self.bug, "database": self.database, "timeout": self.timeout, "ids": self.ids, "state": self.state,
          "missing": self.missing, "drf-missing": self.drf_missing, "forbidden": self.forbidden}[how]()  # fmt: skip
@@ -87,6 +93,8 @@ class Breaks(OpenApiView):
 class Renames(OpenApiView):
     """Writes to the database, so that a refused request can be seen not to."""
 
+    scopes = {"POST": ANY_KEY}
+
     def post(self, request):
         app = App.objects.get(pk=request.auth.app_id)
         app.name = f"renamed {time.monotonic_ns()}"
@@ -94,9 +102,23 @@ class Renames(OpenApiView):
         return Response({})
 
 
+class Guarded(OpenApiView):
+    """Needs another scope for each method, and says nothing about one of them."""
+
+    scopes = {"GET": Scope.QUERIES_READ, "POST": Scope.REFUNDS_WRITE}
+
+    def get(self, request):
+        reached.append("get")
+        return Response({})
+
+    post = get
+    delete = get
+
+
 urlpatterns = [
     path("openapi/v1/echo", Echo.as_view()),
     path("openapi/v1/echo/<str:anything>", Echo.as_view()),
+    path("openapi/v1/guarded", Guarded.as_view()),
     path("openapi/v1/things", Things.as_view()),
     path("openapi/v1/breaks/<str:how>", Breaks.as_view()),
     path("openapi/v1/renames", Renames.as_view()),

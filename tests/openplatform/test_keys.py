@@ -75,7 +75,7 @@ def test_ensuring_a_key_makes_one_once():
 def test_processes_that_start_together_agree_on_one_key(pair, monkeypatch):
     found, barrier = [], threading.Barrier(4)
 
-    def made_together():
+    def made_together(_algorithm):
         barrier.wait()
         return pair
 

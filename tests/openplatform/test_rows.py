@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from openplatform import key_material
 from openplatform.models import App, AppKey, Merchant, Notification, NotificationAttempt, PlatformKey
-from openplatform.models.keys import KnownFingerprint, KnownSerial, TooManyKeys
+from openplatform.key_states import KnownFingerprint, KnownSerial, TooManyKeys
 from tests.openplatform import harness
 
 pytestmark = pytest.mark.django_db
