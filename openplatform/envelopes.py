@@ -4,8 +4,8 @@ An envelope stands inside a signed body: it is encrypted first, then signed. Its
 `enc`, `kid` (whose key) and `iss` (who made it). `iss` is under the authentication tag, so an app that gets hold of
 another's envelope cannot send it in as its own, and have the secret told to its own key.
 
-Every way in which an envelope can fail gives the same answer. Only a caller whose signature was proven gets here, OpenSSL
-unpads OAEP in constant time, and checking the tag of at most 4 KiB takes a microsecond.
+Every way in which an envelope can fail gives the same answer. Only a caller whose signature was proven gets here,
+OpenSSL unpads OAEP in constant time, and checking the tag of at most 4 KiB takes a microsecond.
 """
 
 import base64

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from openplatform.caches import TimedCache
 from openplatform.key_material import Algorithm, PrivateKey, Purpose, new_pair
-from openplatform.key_states import SYSTEM, Actor
+from openplatform.key_states import SYSTEM, Actor, MoveRefused
 from openplatform.models.keys import LIVE_PLATFORM_STATUSES, PlatformKey, PlatformKeyStatus
 from openplatform.signature import OWN_SCHEMES, sign
 
@@ -147,11 +147,16 @@ def rotate_platform_key(*, now: datetime, algorithm: Algorithm = Algorithm.RSA_S
 
 
 def share_notifications(
-    *, share: int, now: datetime, algorithm: Algorithm = Algorithm.RSA_SHA256, by: Actor = SYSTEM
+    *, share: int, now: datetime, algorithm: Algorithm = Algorithm.RSA_SHA256, serial_no: str = "", by: Actor = SYSTEM
 ) -> PlatformKey:
-    """Let the key that comes next sign `share` per cent of the notifications. Raises NoPlatformKey."""
+    """Let the key that comes next sign `share` per cent of the notifications.
+
+    Raises NoPlatformKey; and MoveRefused for another share than 0 to 100, and when it is not `serial_no` that is next.
+    """
     with _one_at_a_time():
         key = _next(algorithm, now=now)
+        if serial_no not in {"", key.pk}:
+            raise MoveRefused
         key.set_notify_share(share, now=now, by=by)
     return key
 

@@ -4,7 +4,6 @@ A key that was revoked a moment ago is known here too. Every process reads its r
 the same round trip as for the nonce costs nothing and makes it at once, as long as the store is there.
 """
 
-import enum
 import logging
 
 from django.conf import settings
@@ -16,24 +15,22 @@ REVOKED_FOR_S = 60  # much longer than any process believes what it read about a
 logger = logging.getLogger(__name__)
 
 
-class Verdict(enum.Enum):
-    NEW = enum.auto()
-    REPLAYED = enum.auto()
-    REVOKED = enum.auto()
+class KeyRevoked(Exception):
+    """The key was revoked a moment ago."""
 
 
-def remember(*, serial_no: str, nonce: str) -> Verdict:
+def remember(*, serial_no: str, nonce: str) -> bool:
     """Whether this key uses this nonce for the first time. Call it only after the signature was verified.
 
-    One atomic SET decides, so of any number of processes exactly one hears NEW. Raises StoreDown.
+    One atomic SET decides, so of any number of processes exactly one hears True. Raises StoreDown, KeyRevoked.
     """
     with store() as client, client.pipeline(transaction=False) as pipeline:
         pipeline.set(f"n:{serial_no}:{nonce}", 1, nx=True, ex=settings.NONCE_LIFETIME_S)
         pipeline.exists(f"revoked:{serial_no}")
         is_new, is_revoked = pipeline.execute()
     if is_revoked:
-        return Verdict.REVOKED
-    return Verdict.NEW if is_new else Verdict.REPLAYED
+        raise KeyRevoked
+    return bool(is_new)
 
 
 def remember_revocation(serial_no: str) -> None:

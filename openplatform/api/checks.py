@@ -17,7 +17,6 @@ from openplatform import keyring, nonces
 from openplatform.authorization import Authorization, AuthorizationMalformed, parse_authorization
 from openplatform.keyring import Credential
 from openplatform.keys import Signer, signer
-from openplatform.nonces import Verdict
 from openplatform.problems import (
     AppDisabled,
     BodyTooLarge,
@@ -210,15 +209,15 @@ def check_nonce(exchange: Exchange) -> None:
     """With the store away a read is let through, for it can do no harm twice; a write waits."""
     authorization = exchange.authorization
     try:
-        verdict = nonces.remember(serial_no=authorization.serial_no, nonce=authorization.nonce)
+        is_new = nonces.remember(serial_no=authorization.serial_no, nonce=authorization.nonce)
     except StoreDown as error:
         if exchange.is_read:
             return
         raise TryLater from error
-    if verdict is Verdict.REVOKED:
+    except nonces.KeyRevoked as error:
         exchange.caller = None  # nobody any more: the answer is the one that every stranger gets
-        raise SignError
-    if verdict is Verdict.REPLAYED:
+        raise SignError from error
+    if not is_new:
         raise ReplayedNonce
 
 

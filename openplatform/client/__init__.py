@@ -9,7 +9,9 @@ order = client.create_order(out_trade_no="A1", amount="40.30", subject="coffee",
 
 from openplatform.client.calls import Client
 from openplatform.client.config import Config
-from openplatform.client.errors import ApiError, ClientError, NoAnswer, NotVerified
+from openplatform.client.envelopes import decrypt, encrypt_payer
+from openplatform.client.errors import ApiError, ClientError, NoAnswer, NotOpened, NotVerified
+from openplatform.client.keys import answer_challenge, register_key
 from openplatform.client.notifications import Notification, verify_notification
 
 __all__ = [
@@ -18,7 +20,12 @@ __all__ = [
     "ClientError",
     "Config",
     "NoAnswer",
+    "NotOpened",
     "NotVerified",
     "Notification",
+    "answer_challenge",
+    "decrypt",
+    "encrypt_payer",
+    "register_key",
     "verify_notification",
 ]

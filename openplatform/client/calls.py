@@ -65,6 +65,17 @@ class Client:
     def platform_keys(self) -> Document:
         return self.get(f"{PREFIX}/platform-keys")
 
+    def keys(self) -> Document:
+        return self.get(f"{PREFIX}/keys")
+
+    def retire_key(self, serial_no: str, **more: Any) -> Document:
+        """`more`: not_after (RFC 3339; a week from now without it), force."""
+        return self.post(f"{PREFIX}/keys/{serial_no}/retire", more)
+
+    def revoke_key(self, serial_no: str, **more: Any) -> Document:
+        """At once and for good. `more`: force."""
+        return self.post(f"{PREFIX}/keys/{serial_no}/revoke", more)
+
     def notifications(self, query: str = "") -> Document:
         return self.get(f"{PREFIX}/notifications{'?' + query if query else ''}")
 

@@ -11,6 +11,10 @@ class NotVerified(ClientError):
     """What came is not proven to be from the platform: do not believe it. A write may have happened: query."""
 
 
+class NotOpened(ClientError):
+    """An encrypted field does not open with any of our keys, or we have no key to encrypt to."""
+
+
 class NoAnswer(ClientError):
     """Nobody answered, also after the retries. A write may have happened: query, or send the same again."""
 
