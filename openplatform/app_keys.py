@@ -63,7 +63,7 @@ def offer_key(
     wanted = offer.scopes if offer.scopes is not None or offer.purpose is Purpose.ENCRYPT else DEFAULT_SCOPES
     if not set(wanted or ()) <= set(at_most):
         raise ScopesExceeded
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         key = AppKey.offer(
             app=App.lock(app_id), public_key_pem=offer.public_key_pem, purpose=offer.purpose, scopes=wanted,
             not_before=offer.not_before, not_after=offer.not_after, by=by, now=now,
@@ -73,7 +73,7 @@ def offer_key(
 
 def challenge_key(*, app_id: int, serial_no: str, now: datetime) -> KeyChallenge:
     """A new challenge for a pending key; the one before it is void. Raises AppKeyNotFound, MoveRefused."""
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         key = _lock(app_id=app_id, serial_no=serial_no)
         if key.status != AppKeyStatus.PENDING:
             raise MoveRefused
@@ -91,7 +91,7 @@ def prove_key(*, app_id: int, serial_no: str, proof: str, by: Actor, now: dateti
     Raises AppKeyNotFound, or KeyRefused: MoveRefused, ChallengeOver, ProofRefused (the challenge stays good), and
     KnownFingerprint when another app has proven the same key meanwhile.
     """
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         key = _lock(app_id=app_id, serial_no=serial_no)
         if key.status != AppKeyStatus.PENDING:
             raise MoveRefused
@@ -113,7 +113,7 @@ def retire_key(
 
     Raises AppKeyNotFound, or KeyRefused: MoveRefused, LifetimeRefused, and LastManager without `force`.
     """
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         key = _lock(app_id=app_id, serial_no=serial_no)
         if not force:
             _refuse_last_manager(key, now=now)
@@ -127,7 +127,7 @@ def revoke_key(*, app_id: int, serial_no: str, force: bool = False, by: Actor, n
 
     Raises AppKeyNotFound, and LastManager without `force`.
     """
-    with transaction.atomic(durable=True):
+    with transaction.atomic():
         key = _lock(app_id=app_id, serial_no=serial_no)
         if not force:
             _refuse_last_manager(key, now=now)

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from openplatform.console.base import RecordAdmin, column, readable_json
@@ -42,7 +42,7 @@ class KeyEventAdmin(RecordAdmin):
 
     @column(_("detail"))
     def shown_detail(self, row: KeyEvent) -> str:
-        return readable_json(row.detail) if row.detail else _now("Nothing more.")
+        return readable_json(row.detail) if row.detail else gettext("Nothing more.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False

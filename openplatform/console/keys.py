@@ -10,9 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.decorators import action
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -63,7 +62,8 @@ class AppKeyForm(_AppKeyModelForm):
 
     scopes = forms.MultipleChoiceField(
         label=_("scopes"), choices=Scope.choices, initial=DEFAULT_SCOPES, required=False,
-        widget=UnfoldAdminCheckboxSelectMultipleWidget, help_text=_("What this key may do. None for a key that decrypts."),
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=_("What this key may do. A key that decrypts has none, whatever is ticked."),
     )  # fmt: skip
     by: Actor
 
@@ -154,10 +154,10 @@ class AppKeyAdmin(RecordAdmin):
     @column(_("proof"))
     def shown_challenge(self, row: AppKey) -> str:
         if row.status != AppKeyStatus.PENDING:
-            return _now("Proven.") if row.proven_at else "–"
+            return gettext("Proven.") if row.proven_at else "–"
         challenge = app_keys.open_challenge(row, now=timezone.now())
         if challenge is None:
-            return _now("The challenge has expired. Make a new one when the merchant is at hand.")
+            return gettext("The challenge has expired. Make a new one when the merchant is at hand.")
         return _how_to_answer(row, challenge)
 
     @column(_("history"))
@@ -179,7 +179,7 @@ class AppKeyAdmin(RecordAdmin):
             app_keys.prove_key(
                 app_id=row.app_id, serial_no=row.pk, proof=data["proof"], by=operator(request), now=timezone.now()
             )
-            return _now("The key is proven. It counts from now on.")
+            return gettext("The key is proven. It counts from now on.")
 
         text = _("The merchant signs the challenge with the new private key, and sends you what comes out.")
         page = Deed(title=_("Enter the proof"), text=text, button=_("Activate"), form_class=ProofForm, act=act)
@@ -189,7 +189,7 @@ class AppKeyAdmin(RecordAdmin):
     def challenge(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(row: AppKey, _data: dict[str, Any]) -> str:
             app_keys.challenge_key(app_id=row.app_id, serial_no=row.pk, now=timezone.now())
-            return _now("A new challenge is there, for ten minutes.")
+            return gettext("A new challenge is there, for ten minutes.")
 
         text = _("The challenge that the merchant may have in hand stops counting.")
         page = Deed(title=_("New challenge"), text=text, button=_("Make it"), act=act)
@@ -203,7 +203,7 @@ class AppKeyAdmin(RecordAdmin):
             app_keys.retire_key(
                 app_id=row.app_id, serial_no=row.pk, not_after=not_after, force=True, by=operator(request), now=now
             )
-            return _now("The key stops by itself.")
+            return gettext("The key stops by itself.")
 
         text = _("It counts until then, so that the next key can take over. The date can be brought forward, not back.")
         page = Deed(title=_("Retire"), text=text, button=_("Retire"), form_class=RetireForm, act=act)
@@ -213,7 +213,7 @@ class AppKeyAdmin(RecordAdmin):
     def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(row: AppKey, _data: dict[str, Any]) -> str:
             _revoke(row, by=operator(request))
-            return _now("The key is revoked.")
+            return gettext("The key is revoked.")
 
         text = _("Nothing that it signs is accepted any more, within five seconds everywhere. There is no way back.")
         page = Deed(title=_("Revoke for good"), text=text, button=_("Revoke for good"), act=act, is_dangerous=True)
@@ -255,7 +255,7 @@ def _revoke(row: AppKey, *, by: Actor) -> None:
 
 def _how_to_answer(row: AppKey, challenge: KeyChallenge) -> str:
     command = _COMMANDS[Algorithm(row.algorithm)].format(text=challenge.text, serial_no=row.pk)
-    told = _now("Send this to the merchant. What the command prints is the proof. Good until %(time)s.") % {
+    told = gettext("Send this to the merchant. What the command prints is the proof. Good until %(time)s.") % {
         "time": timezone.localtime(challenge.expires_at).strftime("%H:%M:%S")
     }
     return format_html("<p>{}</p>{}", told, preformatted(command))

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
@@ -67,7 +67,7 @@ class PlatformKeyAdmin(RecordAdmin):
                 share=data["share"], algorithm=Algorithm(row.algorithm), serial_no=row.pk, by=operator(request),
                 now=timezone.now(),
             )  # fmt: skip
-            return _now("%(share)d %% of the notifications are signed by this key.") % data
+            return gettext("%(share)d %% of the notifications are signed by this key.") % data
 
         text = _("Before all notifications change to this key, let a part of them do so, and see who cannot verify it.")
         page = Deed(title=_("Share of notifications"), text=text, button=_("Set"), form_class=ShareForm, act=act)
