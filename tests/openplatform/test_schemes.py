@@ -105,7 +105,10 @@ def with_s_moved(signature):
 
 @pytest.mark.parametrize(
     "change",
-    [lambda s: s[:-1], lambda s: s + b"\0", lambda s: s[:32], lambda s: s[32:] + s[:32], lambda s: bytes(64), with_s_moved],
+    [
+        lambda s: s[:-1], lambda s: s + b"\0", lambda s: s[:32], lambda s: s[32:] + s[:32], lambda s: bytes(64),
+        with_s_moved,
+    ],
 )  # fmt: skip
 def test_a_signature_of_another_form_is_not_one(modern, change):
     params = modern.params("GET", ECHO)
