@@ -91,14 +91,12 @@ class AppKeyForm(_AppKeyModelForm):
                 self.instance, _challenge = app_keys.offer_key(
                     app_id=data["app"].pk, offer=offer, by=self.by, now=timezone.now()
                 )
+                data["scopes"] = self.instance.scopes  # the form is laid over the row once more
             except KeyRefused as error:
                 self.add_error("scopes" if error.code == "KEY_SCOPES" else "public_key_pem", refusal(error))
         return data
 
     def validate_unique(self) -> None:
-        """The factory has decided; the row is there."""
-
-    def validate_constraints(self) -> None:
         """The factory has decided; the row is there."""
 
 
