@@ -29,12 +29,16 @@ def who(event: KeyEvent) -> str:
 
 @admin.register(KeyEvent)
 class KeyEventAdmin(RecordAdmin):
-    list_display = ("created_at", "kind", "key", "platform_key", "shown_actor")
+    list_display = ("created_at", "kind", "shown_key", "shown_actor")
     list_filter = ("kind", "actor_kind")
     search_fields = ("=key__serial_no", "=platform_key__serial_no", "=actor")
     fields = ("created_at", "kind", "key", "platform_key", "shown_actor", "shown_detail")
     readonly_fields = ("shown_actor", "shown_detail")
     ordering = ("-id",)
+
+    @column(_("key"))
+    def shown_key(self, row: KeyEvent) -> str:
+        return row.key_id or row.platform_key_id or ""
 
     @column(_("by"))
     def shown_actor(self, row: KeyEvent) -> str:

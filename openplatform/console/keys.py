@@ -61,7 +61,7 @@ class AppKeyForm(_AppKeyModelForm):
     """Registers on validation, so that a refusal is an error of the field and not of the page."""
 
     scopes = forms.MultipleChoiceField(
-        label=_("scopes"), choices=Scope.choices, initial=DEFAULT_SCOPES, required=False,
+        label=_("Scopes"), choices=Scope.choices, initial=DEFAULT_SCOPES, required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=_("What this key may do. A key that decrypts has none, whatever is ticked."),
     )  # fmt: skip
@@ -102,7 +102,7 @@ class AppKeyForm(_AppKeyModelForm):
 
 class ProofForm(forms.Form):
     proof = forms.CharField(
-        label=_("answer of the merchant"), max_length=2 * app_keys.PROOF_LENGTH_MAX,
+        label=_("Answer of the merchant"), max_length=2 * app_keys.PROOF_LENGTH_MAX,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 6, "spellcheck": "false"}),
     )  # fmt: skip
 
@@ -112,7 +112,7 @@ class ProofForm(forms.Form):
 
 class RetireForm(forms.Form):
     days = forms.IntegerField(
-        label=_("days until it stops"), min_value=1, max_value=90, initial=app_keys.RETIRES_AFTER.days,
+        label=_("Days until it stops"), min_value=1, max_value=90, initial=app_keys.RETIRES_AFTER.days,
         widget=UnfoldAdminIntegerFieldWidget,
     )  # fmt: skip
 
@@ -120,17 +120,17 @@ class RetireForm(forms.Form):
 @admin.register(AppKey)
 class AppKeyAdmin(RecordAdmin):
     form = AppKeyForm
-    list_display = ("serial_no", "app", "purpose", "algorithm", "shown_scopes", "shown_status", "not_after",
-                    "last_used_at")  # fmt: skip
+    # The purpose follows from the algorithm, and what matters must not need scrolling.
+    list_display = ("serial_no", "shown_status", "app", "algorithm", "last_used_at", "not_after", "shown_scopes")
     list_filter = ("status", "purpose", "algorithm")
     list_select_related = ("app",)
     search_fields = ("=serial_no", "=fingerprint", "=app__app_id", "app__name")
     fields = (
-        "serial_no", "app", "purpose", "algorithm", "shown_scopes", "shown_status", "shown_challenge", "fingerprint",
+        "serial_no", "app", "purpose", "algorithm", "shown_scopes", "status", "shown_challenge", "fingerprint",
         "shown_public_key", "not_before", "not_after", "last_used_at", "created_at", "proven_at", "revoked_at",
         "shown_history",
     )  # fmt: skip
-    readonly_fields = ("shown_scopes", "shown_status", "shown_challenge", "shown_public_key", "shown_history")
+    readonly_fields = ("shown_scopes", "shown_challenge", "shown_public_key", "shown_history")
     add_fields = ("app", "purpose", "scopes", "public_key_pem")
     autocomplete_fields = ("app",)
     ordering = ("-created_at",)

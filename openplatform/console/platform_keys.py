@@ -30,9 +30,7 @@ _LABELS = {
 
 
 class ShareForm(forms.Form):
-    share = forms.IntegerField(
-        label=_("share of notifications (%)"), min_value=0, max_value=100, widget=UnfoldAdminIntegerFieldWidget
-    )
+    share = forms.IntegerField(label=_("Share (%)"), min_value=0, max_value=100, widget=UnfoldAdminIntegerFieldWidget)
 
 
 @admin.register(PlatformKey)
@@ -41,10 +39,10 @@ class PlatformKeyAdmin(RecordAdmin):
     list_filter = ("status", "purpose", "algorithm")
     search_fields = ("=serial_no",)
     fields = (
-        "serial_no", "purpose", "algorithm", "shown_status", "notify_share", "shown_public_key", "not_before",
+        "serial_no", "purpose", "algorithm", "status", "notify_share", "shown_public_key", "not_before",
         "not_after", "created_at", "shown_history",
     )  # fmt: skip
-    readonly_fields = ("shown_status", "shown_public_key", "shown_history")
+    readonly_fields = ("shown_public_key", "shown_history")
     ordering = ("-created_at",)
     actions_detail = ("share",)
 
