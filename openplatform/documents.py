@@ -10,14 +10,14 @@ MEDIA_TYPE = "application/problem+json"
 _CODES = {
     400: "PARAM_ERROR, INVALID_REQUEST",
     401: "SIGN_ERROR, REPLAYED_NONCE",
-    403: "APP_DISABLED, NO_AUTH",
+    403: "APP_DISABLED, NO_AUTH, KEY_SCOPES_EXCEEDED",
     404: "NOT_FOUND (also when it belongs to another app)",
     405: "METHOD_NOT_ALLOWED",
-    409: "INVALID_STATE",
+    409: "INVALID_STATE, KEY_STATE, KEY_LAST_MANAGER",
     411: "LENGTH_REQUIRED",
     413: "BODY_TOO_LARGE",
     415: "UNSUPPORTED_MEDIA",
-    422: "the same number was used for something else, or the channel refused",
+    422: "the same number was used for something else, the channel refused, or a key or its proof is not taken",
     500: "SYSTEM_ERROR: the state is unknown; query, do not create again",
     503: "TRY_LATER: nothing was changed; sign again and retry after Retry-After",
 }

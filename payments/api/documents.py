@@ -70,6 +70,14 @@ _ORDER_EXAMPLE = OpenApiExample(
     },
     request_only=True,
 )  # fmt: skip
+_ENVELOPE_EXAMPLE = OpenApiExample(
+    "The same with its payer in an envelope",
+    value={
+        "out_trade_no": "A20260102000001", "amount": "40.30", "subject": "两杯咖啡", "channel": "wechatpay",
+        "method": "jsapi", "payer": "eyJhbGciOiJSU0EtT0FFUC0yNTYiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoi….….….….…",
+    },
+    request_only=True,
+)  # fmt: skip
 _REFUND_EXAMPLE = OpenApiExample(
     "Return 10 yuan",
     value={"out_refund_no": "R20260102000001", "out_trade_no": "A20260102000001", "amount": "10", "reason": "洒了"},
@@ -78,7 +86,7 @@ _REFUND_EXAMPLE = OpenApiExample(
 
 create_order = extend_schema(
     tags=TAG_ORDERS, operation_id="createOrder", request=OrderSerializer, parameters=[_PREFER],
-    examples=[_ORDER_EXAMPLE],
+    examples=[_ORDER_EXAMPLE, _ENVELOPE_EXAMPLE],
     responses={201: ORDER_ANSWER, 200: ORDER_ANSWER, 202: ORDER_ANSWER, **problems(400, 422, 503)},
 )  # fmt: skip
 get_order = extend_schema(tags=TAG_ORDERS, responses={200: ORDER_ANSWER, **problems(404)})
