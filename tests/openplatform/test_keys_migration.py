@@ -2,15 +2,14 @@
 
 import pytest
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from openplatform.models import AppKey, PlatformKey
 from openplatform.scopes import DEFAULT_SCOPES
+from tests.migrating import schema_of
 from tests.openplatform import harness
 
 BEFORE = [("payments", "0004_evidence"), ("openplatform", "0003_held_notifications")]
-AFTER = [("openplatform", "0004_keys"), ("payments", "0005_payer_sealed")]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -21,13 +20,9 @@ def test_old_keys_are_active_with_the_default_scopes_and_their_fingerprints_stay
         for _ in range(2)
     )
     revoked.revoke(now=timezone.now())
-    try:
-        MigrationExecutor(connection).migrate(BEFORE)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT serial_no, status FROM openplatform_appkey")
-            assert dict(cursor.fetchall()) == {active.pk: "active", revoked.pk: "revoked"}
-    finally:
-        MigrationExecutor(connection).migrate(AFTER)
+    with schema_of(*BEFORE), connection.cursor() as cursor:
+        cursor.execute("SELECT serial_no, status FROM openplatform_appkey")
+        assert dict(cursor.fetchall()) == {active.pk: "active", revoked.pk: "revoked"}
     for row in AppKey.objects.all():
         assert (row.purpose, row.scopes, row.proven_at) == ("sign", list(DEFAULT_SCOPES), row.created_at)
     assert PlatformKey.objects.get().purpose == "sign"

@@ -4,17 +4,12 @@ from importlib import import_module
 
 import pytest
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from payments.models import Payment
 from tests import factories
+from tests.migrating import schema_of
 
-BEFORE, AFTER = [("payments", "0004_evidence")], [("payments", "0005_payer_sealed")]
-
-
-def migrate(targets):
-    executor = MigrationExecutor(connection)
-    executor.migrate(targets)
+BEFORE = ("payments", "0004_evidence")
 
 
 def column(name):
@@ -34,12 +29,9 @@ def test_payers_are_sealed_and_opened_again_row_by_row(monkeypatch):
     nameless = factories.the_payment(factories.a_submitting_order(method="native", payer_id="")).pk
     everybody = {**{pk: f"o-payer-{n}" for n, pk in enumerate(named)}, nameless: ""}
     monkeypatch.setattr(import_module("payments.migrations.0005_payer_sealed"), "BATCH", 2)
-    try:
-        migrate(BEFORE)
+    with schema_of(BEFORE):
         assert dict(column("payer_id")) == everybody
         refused("UPDATE payments_payment SET payer_id = 'somebody else'")
-    finally:
-        migrate(AFTER)
     assert {payment.pk: payment.payer_id for payment in Payment.objects.all()} == everybody
     assert all(b"o-payer" not in bytes(blob or b"") for _pk, blob in column("payer_sealed"))
     assert dict(column("payer_sealed"))[nameless] is None
