@@ -1,6 +1,7 @@
 """A merchant's keys, from the first offer to the end: registered, proven by answering a challenge, retired, revoked.
 
 Each change locks the app, then the key, so that what is asked of all keys of an app still holds when it is written.
+ActorOver may come out of each.
 """
 
 import base64
@@ -18,6 +19,7 @@ from openplatform import envelopes, keyring, nonces
 from openplatform.key_material import Algorithm, Purpose
 from openplatform.key_states import (
     Actor,
+    ActorKind,
     AppKeyStatus,
     ChallengeOver,
     LastManager,
@@ -35,6 +37,10 @@ PROOF_LENGTH_MAX = 1_024
 
 class AppKeyNotFound(LookupError):
     """The app has no such key."""
+
+
+class ActorOver(Exception):
+    """The key that asks was revoked or has run out meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +70,18 @@ def offer_key(
     if not set(wanted or ()) <= set(at_most):
         raise ScopesExceeded
     with transaction.atomic():
+        app = _enter(app_id=app_id, by=by, now=now)
         key = AppKey.offer(
-            app=App.lock(app_id), public_key_pem=offer.public_key_pem, purpose=offer.purpose, scopes=wanted,
+            app=app, public_key_pem=offer.public_key_pem, purpose=offer.purpose, scopes=wanted,
             not_before=offer.not_before, not_after=offer.not_after, by=by, now=now,
         )  # fmt: skip
         return key, _challenge(key, now=now)
 
 
-def challenge_key(*, app_id: int, serial_no: str, now: datetime) -> KeyChallenge:
+def challenge_key(*, app_id: int, serial_no: str, by: Actor, now: datetime) -> KeyChallenge:
     """A new challenge for a pending key; the one before it is void. Raises AppKeyNotFound, MoveRefused."""
     with transaction.atomic():
-        key = _lock(app_id=app_id, serial_no=serial_no)
+        key = _lock(app_id=app_id, serial_no=serial_no, by=by, now=now)
         if key.status != AppKeyStatus.PENDING:
             raise MoveRefused
         return _challenge(key, now=now)
@@ -92,7 +99,7 @@ def prove_key(*, app_id: int, serial_no: str, proof: str, by: Actor, now: dateti
     KnownFingerprint when another app has proven the same key meanwhile.
     """
     with transaction.atomic():
-        key = _lock(app_id=app_id, serial_no=serial_no)
+        key = _lock(app_id=app_id, serial_no=serial_no, by=by, now=now)
         if key.status != AppKeyStatus.PENDING:
             raise MoveRefused
         challenge = KeyChallenge.open_of(key, now=now)
@@ -114,7 +121,7 @@ def retire_key(
     Raises AppKeyNotFound, or KeyRefused: MoveRefused, LifetimeRefused, and LastManager without `force`.
     """
     with transaction.atomic():
-        key = _lock(app_id=app_id, serial_no=serial_no)
+        key = _lock(app_id=app_id, serial_no=serial_no, by=by, now=now)
         if not force:
             _refuse_last_manager(key, now=now)
         key.retire(not_after=not_after or now + RETIRES_AFTER, by=by, now=now)
@@ -128,7 +135,7 @@ def revoke_key(*, app_id: int, serial_no: str, force: bool = False, by: Actor, n
     Raises AppKeyNotFound, and LastManager without `force`.
     """
     with transaction.atomic():
-        key = _lock(app_id=app_id, serial_no=serial_no)
+        key = _lock(app_id=app_id, serial_no=serial_no, by=by, now=now)
         if not force:
             _refuse_last_manager(key, now=now)
         key.revoke(by=by, now=now)
@@ -137,7 +144,20 @@ def revoke_key(*, app_id: int, serial_no: str, force: bool = False, by: Actor, n
     return key
 
 
-def _lock(*, app_id: int, serial_no: str) -> AppKey:
+def _enter(*, app_id: int, by: Actor, now: datetime) -> App:
+    """Lock the app. A key that was revoked a moment ago may still pass the gate, for up to five seconds: long enough to
+    make itself a successor, if it were not looked at again.
+    """
+    app = App.lock(app_id)
+    if by.kind is ActorKind.KEY:
+        asking = AppKey.objects.filter(pk=by.name, app_id=app_id).first()
+        if asking is None or not asking.is_live(now=now):
+            raise ActorOver
+    return app
+
+
+def _lock(*, app_id: int, serial_no: str, by: Actor, now: datetime) -> AppKey:
+    _enter(app_id=app_id, by=by, now=now)
     try:
         return AppKey.lock_own(app_id=app_id, serial_no=serial_no)
     except AppKey.DoesNotExist:

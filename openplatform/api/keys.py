@@ -16,7 +16,7 @@ from openplatform.documents import problems
 from openplatform.key_material import PEM_LENGTH_MAX, KeyRefused, Purpose
 from openplatform.key_states import Actor, ActorKind, AppKeyStatus, LastManager, MoveRefused, ScopesExceeded
 from openplatform.models import AppKey, KeyChallenge
-from openplatform.problems import NotFound, Problem, translate
+from openplatform.problems import NotFound, Problem, SignError, translate
 from openplatform.scopes import Scope
 from openplatform.serializers import MomentField, StrictSerializer
 
@@ -31,6 +31,11 @@ def _refused(error: KeyRefused) -> Problem:
 @translate(app_keys.AppKeyNotFound)
 def _not_found(_error: app_keys.AppKeyNotFound) -> Problem:
     return NotFound()
+
+
+@translate(app_keys.ActorOver)
+def _over(_error: app_keys.ActorOver) -> Problem:
+    return SignError()
 
 
 class OfferSerializer(StrictSerializer):

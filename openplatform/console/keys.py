@@ -186,7 +186,7 @@ class AppKeyAdmin(RecordAdmin):
     @action(description=_("New challenge"), url_path="challenge", permissions=["prove"], icon="replay")  # type: ignore[untyped-decorator]
     def challenge(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(row: AppKey, _data: dict[str, Any]) -> str:
-            app_keys.challenge_key(app_id=row.app_id, serial_no=row.pk, now=timezone.now())
+            app_keys.challenge_key(app_id=row.app_id, serial_no=row.pk, by=operator(request), now=timezone.now())
             return gettext("A new challenge is there, for ten minutes.")
 
         text = _("The challenge that the merchant may have in hand stops counting.")

@@ -196,8 +196,7 @@ class AppKey(models.Model):
 
     @classmethod
     def lock_own(cls, *, app_id: int, serial_no: str) -> "AppKey":
-        """The app's own key, held until the transaction ends; the app is locked before it. Raises DoesNotExist."""
-        App.lock(app_id)
+        """The app's own key, held until the transaction ends; lock the app first. Raises DoesNotExist."""
         return cls.objects.select_for_update(of=("self",)).select_related("app").get(pk=serial_no, app_id=app_id)
 
     def is_live(self, *, now: datetime) -> bool:

@@ -138,7 +138,7 @@ def test_a_challenge_is_answered_once_and_by_the_right_key_only(manager):
 def test_a_challenge_that_was_replaced_is_void(manager):
     key = harness.new_key()
     row, first = offer(manager.app, key)
-    app_keys.challenge_key(app_id=manager.app.pk, serial_no=row.pk, now=timezone.now())
+    app_keys.challenge_key(app_id=manager.app.pk, serial_no=row.pk, by=BY, now=timezone.now())
     with pytest.raises(key_states.ProofRefused):
         prove(row, harness.sign(key, first.text.encode()))
 
@@ -272,7 +272,7 @@ def test_a_revoked_key_never_comes_back(manager):
     for deed in (
         lambda: prove(row, harness.sign(key, challenge.text.encode())),
         lambda: app_keys.retire_key(**revoke, not_after=timezone.now() + timedelta(days=1)),
-        lambda: app_keys.challenge_key(app_id=manager.app.pk, serial_no=row.pk, now=timezone.now()),
+        lambda: app_keys.challenge_key(app_id=manager.app.pk, serial_no=row.pk, by=BY, now=timezone.now()),
     ):
         with pytest.raises(key_states.MoveRefused):
             deed()
@@ -311,3 +311,17 @@ def test_a_store_that_is_down_does_not_keep_a_key_from_being_revoked(
     with django_capture_on_commit_callbacks(execute=True):
         app_keys.revoke_key(app_id=manager.app.pk, serial_no=victim.serial_no, by=BY, now=timezone.now())
     assert AppKey.objects.get(pk=victim.serial_no).status == AppKeyStatus.REVOKED
+
+
+def test_a_key_that_was_just_revoked_cannot_make_itself_a_successor(manager):
+    """Other processes believe their cache for some seconds: long enough to register and prove a key."""
+    key = harness.new_key()
+    row, challenge = offer(manager.app, key)
+    assert manager.get(ECHO).status_code == 200
+    AppKey.objects.get(pk=manager.serial_no).revoke(now=timezone.now())
+    assert manager.get(ECHO).status_code == 200, "the gate of this process does not know yet"
+    offered = {"public_key_pem": harness.public_pem(harness.new_key())}
+    proof = {"proof": harness.sign(key, challenge.text.encode())}
+    for path, body in ((KEYS, offered), (f"{KEYS}/{row.pk}/prove", proof), (f"{KEYS}/{row.pk}/revoke", {})):
+        refused(manager.post(path, body), 401, "SIGN_ERROR")
+    assert [key.status for key in AppKey.objects.order_by("created_at")] == ["revoked", "pending"]
