@@ -31,7 +31,7 @@ ALG, ENC = "RSA-OAEP-256", "A256GCM"
 OUR_NAME = "fenpay"  # `iss` of what we encrypt
 LENGTH_MAX = 4_096
 _HEADER_NAMES = {"alg", "enc", "kid", "iss"}
-_COMPACT = re.compile(r"(?P<header>[A-Za-z0-9_-]+)(?:\.[A-Za-z0-9_-]+){4}")
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){4}")
 _IV_LENGTH, _TAG_LENGTH = 16, 22  # base64url of 12 and of 16 bytes: a shorter tag is easier to guess
 _REGISTRY = jwe.JWERegistry(algorithms=[ALG, ENC], header_registry={"iss": HeaderParameter("Issuer", "str")})
 
