@@ -24,6 +24,10 @@ def check_secrets(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[Check
     """A MASTER_KEY that is there must be one: half a key would seal what nobody can open."""
     if settings.MASTER_KEY and not _is_master_key(settings.MASTER_KEY):
         yield Error("MASTER_KEY is not 32 bytes in base64.", hint=MAKE_MASTER_KEY, id="fenpay.E003")
+    if not all(map(_is_master_key, settings.MASTER_KEYS_OLD)):
+        yield Error("An entry of MASTER_KEYS_OLD is not 32 bytes in base64.", id="fenpay.E005")
+    if settings.MASTER_KEY in settings.MASTER_KEYS_OLD:
+        yield Error("MASTER_KEY is among MASTER_KEYS_OLD: which one seals?", id="fenpay.E006")
     for entry in [*settings.CHANNEL_PRIVATE_HOSTS, *settings.NOTIFICATION_PRIVATE_HOSTS]:
         host, _sep, port = entry.rpartition(":")
         if not host or not port.isdigit():

@@ -146,6 +146,7 @@ IDGEN_ETCD_KEY = env.text("IDGEN_ETCD_KEY")
 # --- the open platform -----------------------------------------------------------------------------------------------
 # 32 bytes, base64. Seals private keys and secrets at rest; never stored in the database.
 MASTER_KEY = env.text("MASTER_KEY")
+MASTER_KEYS_OLD = env.listed("MASTER_KEYS_OLD")  # these only open what they sealed, until `manage.py rekey` is done
 # "B:base64,A:base64": the first makes public numbers, all read them. A deployment without it has one from MASTER_KEY.
 IDGEN_PUBLIC_KEYS = env.text("IDGEN_PUBLIC_KEYS") or env.derived_key("A", MASTER_KEY, purpose="idgen public numbers")
 TIMESTAMP_WINDOW_S = 300

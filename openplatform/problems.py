@@ -87,7 +87,7 @@ class _Unauthorized(Problem):
 
     def __init__(self, detail: str = "", **kwargs: Any) -> None:
         super().__init__(detail, **kwargs)
-        self.headers["WWW-Authenticate"] = "FENPAY-SHA256-RSA2048"
+        self.headers["WWW-Authenticate"] = "FENPAY-SHA256-RSA2048, FENPAY-ED25519"
 
 
 class SignError(_Unauthorized):

@@ -41,6 +41,9 @@ letters, digits, `_` and `-`. The signature is RSASSA-PKCS1-v1_5 with SHA-256 ov
     NONCE       (never the same twice for one key)
     BODY        (the raw bytes; empty for GET)
 
+A key that is Ed25519 signs the same lines under the name `FENPAY-ED25519`, without hashing them first. The kind of your
+key decides; neither name works with the other kind.
+
 Answers carry `Fenpay-Timestamp`, `Fenpay-Nonce`, `Fenpay-Serial`, `Fenpay-Signature`, `Fenpay-Signature-Type`, signed
 by the platform key that `Fenpay-Serial` names over three lines: TIMESTAMP, NONCE, BODY. The nonce of an answer is the
 nonce of its request: compare it. A request may name the platform key that it knows in its own `Fenpay-Serial` header.

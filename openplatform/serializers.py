@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from openplatform.strictjson import JsonNumber
 
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 
 
@@ -59,3 +62,16 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 class NoFields(StrictSerializer):
     """The body of an operation that is told nothing: none, or {}."""
+
+
+@extend_schema_field({"type": "string", "format": "date-time"})
+class MomentField(serializers.Field[datetime, Any, str, Any]):
+    """RFC 3339 with an offset."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        if type(data) is not str or not _RFC3339.fullmatch(data):
+            raise serializers.ValidationError("must be RFC 3339 with an offset, such as 2026-01-02T10:34:56+08:00")
+        try:
+            return datetime.fromisoformat(data)
+        except ValueError as error:
+            raise serializers.ValidationError("is not a date and time") from error

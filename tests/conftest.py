@@ -100,6 +100,19 @@ def browser_type_launch_args(browser_type_launch_args: dict, require: Callable[[
     return browser_type_launch_args | {"executable_path": executable, "args": CHROMIUM_ARGUMENTS}
 
 
+def rest_truncate_triggers() -> None:
+    """Also for a test that makes a table anew by migrating there and back."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
+            " WHERE tgname LIKE '%\\_append\\_only\\_truncate' AND tgenabled <> 'D'"
+        )
+        for table, trigger in cursor.fetchall():
+            cursor.execute(f'ALTER TABLE {table} DISABLE TRIGGER "{trigger}"')
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef) -> Iterator[None]:
     """Let a transactional test empty the append-only tables at its end: their triggers on TRUNCATE are put to rest.
@@ -108,13 +121,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef)
     """
     from django.db import connection
 
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
-            " WHERE tgname LIKE '%\\_append\\_only\\_truncate' AND tgenabled <> 'D'"
-        )
-        for table, trigger in cursor.fetchall():
-            cursor.execute(f'ALTER TABLE {table} DISABLE TRIGGER "{trigger}"')
+    with django_db_blocker.unblock():
+        rest_truncate_triggers()
     yield
     import idgen
 

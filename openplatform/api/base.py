@@ -31,6 +31,7 @@ from openplatform.problems import (
     translate,
 )
 from openplatform.schema import OpenApiSchema
+from openplatform.scopes import Needs
 from openplatform.signature import SCHEMES, answer_message
 
 
@@ -89,8 +90,9 @@ class SignatureAuthentication(BaseAuthentication):
 
 
 class OpenApiView(APIView):
-    """A subclass implements `get` or `post`, names the query parameters that it knows, and finds the `Caller` as
-    `request.auth` and the body, or {} without one, as `request.data`. What it answers is signed, refusals too.
+    """A subclass implements `get` or `post`, names the scope that each needs and the query parameters that it knows,
+    and finds the `Caller` as `request.auth` and the body, or {} without one, as `request.data`. What it answers is
+    signed, refusals too.
 
     `limit_route` is what rate rules call the operation; without one it is "read" or "write".
     """
@@ -103,6 +105,7 @@ class OpenApiView(APIView):
     http_method_names = ["get", "post", "put", "patch", "delete"]
     schema = OpenApiSchema()
 
+    scopes: ClassVar[Needs] = {}
     query_names: ClassVar[frozenset[str]] = frozenset()
     limit_route: ClassVar[str] = ""
     checks: ClassVar[tuple[Check, ...]] = CHECKS
@@ -135,6 +138,7 @@ class OpenApiView(APIView):
             request=request._request,  # noqa: SLF001 - the raw bytes and the raw target are below the framework
             methods=frozenset(self.allowed_methods),
             query_names=self.query_names,
+            needs=self.scopes,
             now=timezone.now(),
             dialect=self.dialect,
             route=self.limit_route or (routes.READ if request.method == "GET" else routes.WRITE),
@@ -201,7 +205,7 @@ def _sign(answer: Response, exchange: Exchange) -> None:
     timestamp, nonce = str(int(time.time())), exchange.authorization.nonce
     signature = exchange.signer.sign(answer_message(timestamp=timestamp, nonce=nonce, body=answer.content))
     for scheme, verifier in SCHEMES.items():
-        if verifier.by_app_switch and not exchange.headers_doubled:
+        if verifier.algorithm != exchange.signer.algorithm or (verifier.by_app_switch and not exchange.headers_doubled):
             continue
         values = {
             "Timestamp": timestamp,

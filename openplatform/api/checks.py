@@ -29,6 +29,7 @@ from openplatform.problems import (
     IpNotAllowed,
     LengthRequired,
     MethodNotAllowed,
+    NoAuth,
     NotFound,
     Problem,
     RateLimited,
@@ -37,6 +38,7 @@ from openplatform.problems import (
     TryLater,
     UnsupportedMedia,
 )
+from openplatform.scopes import ANY_KEY, Needs
 from openplatform.signature import SCHEMES, WECHATPAY_SCHEME, request_message
 from openplatform.store import StoreDown
 from openplatform.target import (
@@ -73,6 +75,7 @@ class Caller:
     merchant_id: int
     serial_no: str
     scheme: str
+    scopes: frozenset[str]
 
 
 @dataclass(kw_only=True)
@@ -82,6 +85,7 @@ class Exchange:
     request: HttpRequest
     methods: frozenset[str]
     query_names: frozenset[str]
+    needs: Needs
     now: datetime
     route: str
     dialect: Dialect = NATIVE_DIALECT
@@ -238,6 +242,7 @@ def check_signature(exchange: Exchange) -> None:
         merchant_id=credential.merchant_id,
         serial_no=credential.serial_no,
         scheme=exchange.authorization.scheme,
+        scopes=credential.scopes,
     )
 
 
@@ -268,12 +273,22 @@ def find_signer(exchange: Exchange) -> None:
     meta = exchange.request.META
     exchange.headers_doubled = bool(exchange.credential and exchange.credential.accepts_wechatpay_scheme)
     asked = meta.get("HTTP_FENPAY_SERIAL") or (meta.get("HTTP_WECHATPAY_SERIAL") if exchange.headers_doubled else None)
-    exchange.signer = signer(now=exchange.now, asked_serial_no=asked or "")
+    algorithm = SCHEMES[exchange.authorization.scheme].algorithm  # who signs with it can verify it too
+    exchange.signer = signer(now=exchange.now, asked_serial_no=asked or "", algorithm=algorithm)
 
 
 def check_app(exchange: Exchange) -> None:
     if exchange.credential is None or not exchange.credential.app_is_active:
         raise AppDisabled
+
+
+def check_scope(exchange: Exchange) -> None:
+    """A view that does not say what it needs lets nobody in."""
+    needed = exchange.needs.get(exchange.request.method or "")
+    if needed is None or exchange.caller is None:
+        raise NoAuth
+    if needed != ANY_KEY and needed not in exchange.caller.scopes:
+        raise NoAuth(f"This key lacks the scope {needed}.")
 
 
 def check_app_address(exchange: Exchange) -> None:
@@ -298,6 +313,9 @@ def check_nonce_and_limits(exchange: Exchange) -> None:
         if not exchange.is_read:
             raise TryLater from error
         exchange.verdict = limits.decide(tallies)
+    except nonces.KeyRevoked as error:
+        exchange.caller = None  # nobody any more: the answer is the one that every stranger gets
+        raise SignError from error
     if exchange.verdict.is_replay:
         raise ReplayedNonce
     exchange.verdict.check()
@@ -327,6 +345,7 @@ CHECKS: tuple[Check, ...] = (
     check_signature,
     find_signer,
     check_app,
+    check_scope,
     check_app_address,
     check_nonce_and_limits,
     check_blocked_caller,

@@ -22,6 +22,7 @@ from openplatform.keys import live_platform_keys
 from openplatform.notifications.queries import own_notification, own_notifications
 from openplatform.notifications.replay import NotificationNotFound, replay_one
 from openplatform.problems import MethodNotAllowed, NotFound, Problem, plain_answer, translate
+from openplatform.scopes import ANY_KEY, Scope
 from openplatform.serializers import NoFields
 
 
@@ -31,7 +32,11 @@ def _not_found(_error: NotificationNotFound) -> Problem:
 
 
 class PlatformKeysView(OpenApiView):
-    """Our public keys: the one that signs, the next one before it does, and the last one while it still may."""
+    """Our public keys, for signatures and for encryption: the current one of each algorithm, the next one before it is,
+    and the last one while it still counts.
+    """
+
+    scopes = {"GET": ANY_KEY}
 
     @documents.list_platform_keys
     def get(self, _request: Request) -> Response:
@@ -42,6 +47,7 @@ class PlatformKeysView(OpenApiView):
 class NotificationsView(OpenApiView):
     """What we told you, or still owe you, the newest first."""
 
+    scopes = {"GET": Scope.QUERIES_READ}
     query_names = frozenset({"cursor", "limit", "status", "event_type", "object_no"})
 
     @documents.list_notifications
@@ -62,6 +68,8 @@ class NotificationsView(OpenApiView):
 class NotificationView(OpenApiView):
     """One notification, with its attempts."""
 
+    scopes = {"GET": Scope.QUERIES_READ}
+
     @documents.get_notification
     def get(self, _request: Request, event_id: int) -> Response:
         notification, attempts = own_notification(app_id=self.caller.app_id, notification_id=event_id)
@@ -70,7 +78,12 @@ class NotificationView(OpenApiView):
 
 
 class ReplayNotificationView(OpenApiView):
-    """Send it again, from the beginning of the schedule, under the same event id."""
+    """Send it again, from the beginning of the schedule, under the same event id.
+
+    Who may read it may be told it again: nothing of an order or a refund changes.
+    """
+
+    scopes = {"POST": Scope.QUERIES_READ}
 
     @documents.replay_notification
     def post(self, request: Request, event_id: int) -> Response:

@@ -10,7 +10,17 @@ order.amount_fen  # 4030
 
 from openplatform.client.calls import Client, new_idempotency_key
 from openplatform.client.config import PREFIX, SANDBOX_PREFIX, Config
-from openplatform.client.errors import ApiError, ClientError, NoAnswer, NotDecided, NotUnderstood, NotVerified
+from openplatform.client.envelopes import decrypt, encrypt_payer
+from openplatform.client.errors import (
+    ApiError,
+    ClientError,
+    NoAnswer,
+    NotDecided,
+    NotOpened,
+    NotUnderstood,
+    NotVerified,
+)
+from openplatform.client.keys import answer_challenge, register_key
 from openplatform.client.notifications import Notification, verify_notification
 from openplatform.client.results import (
     Attempt,
@@ -33,6 +43,7 @@ __all__ = [
     "Config",
     "NoAnswer",
     "NotDecided",
+    "NotOpened",
     "NotUnderstood",
     "NotVerified",
     "Notification",
@@ -42,6 +53,10 @@ __all__ = [
     "Refund",
     "Retries",
     "SentNotification",
+    "answer_challenge",
+    "decrypt",
+    "encrypt_payer",
     "new_idempotency_key",
+    "register_key",
     "verify_notification",
 ]

@@ -164,6 +164,29 @@ class Client:
 
     # --- anything else ----------------------------------------------------------------------------------------------
 
+    # --- keys -------------------------------------------------------------------------------------------------------
+
+    def keys(self) -> Document:
+        """All keys of the app, with their scopes and states."""
+        return self._read("keys")
+
+    def offer_key(self, offer: Mapping[str, Any]) -> Document:
+        """Hand in a public key: `public_key_pem`, `purpose`, `scopes`. Its answer holds the challenge."""
+        return self._write("keys", offer)
+
+    def prove_key(self, serial_no: str, *, proof: str) -> Document:
+        return self._write(f"keys/{serial_no}/prove", {"proof": proof})
+
+    def retire_key(self, serial_no: str, **more: Any) -> Document:
+        """`more`: not_after (RFC 3339; a week from now without it), force."""
+        return self._write(f"keys/{serial_no}/retire", more)
+
+    def revoke_key(self, serial_no: str, **more: Any) -> Document:
+        """At once and for good. `more`: force."""
+        return self._write(f"keys/{serial_no}/revoke", more)
+
+    # --- whole paths ------------------------------------------------------------------------------------------------
+
     def get(self, target: str) -> Document:
         """GET a whole path with its query, such as /openapi/v1/orders/17."""
         return self._call(Call(method="GET", target=target, may_repeat=True), expected={})

@@ -29,6 +29,10 @@ class NotUnderstood(ClientError):
     """The answer is the platform's, and lacks a field that this client knows, or has another type in it."""
 
 
+class NotOpened(ClientError):
+    """An encrypted field does not open with any of our keys, or we have no key to encrypt to."""
+
+
 class NoAnswer(ClientError):
     """Nobody answered within the deadline, also after the retries."""
 

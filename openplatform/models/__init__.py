@@ -3,6 +3,7 @@
 from openplatform.models.app import App
 from openplatform.models.blocks import AppAddress, BlockEntry, ExemptAddress, ListMarker
 from openplatform.models.idempotency import IdempotencyRecord
+from openplatform.models.key_audit import KeyChallenge, KeyEvent
 from openplatform.models.keys import AppKey, PlatformKey
 from openplatform.models.limits import RateRule
 from openplatform.models.merchant import Merchant
@@ -15,6 +16,8 @@ __all__ = [
     "BlockEntry",
     "ExemptAddress",
     "IdempotencyRecord",
+    "KeyChallenge",
+    "KeyEvent",
     "ListMarker",
     "Merchant",
     "Notification",

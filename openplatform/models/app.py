@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from idgen.public_ids import next_public_id
 from openplatform.models.base import one_of
 from openplatform.models.merchant import Merchant
-from openplatform.sealing import seal, unseal
+from openplatform.models.sealed import SealedField, open_column, seal_column
 
 APIV3_KEY_LENGTH = 32  # characters, used as they are: a key of 256 bits to the cipher, 190 of them chance
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
@@ -34,7 +34,7 @@ class App(models.Model):
         default=False,
         help_text=_("Also accept requests signed under WECHATPAY2-SHA256-RSA2048, and double the answer's headers."),
     )
-    apiv3_key_sealed = models.BinaryField(null=True, editable=False)
+    apiv3_key_sealed = SealedField(null=True)
     created_at = models.DateTimeField(_("created at"))
 
     class Meta:
@@ -69,6 +69,11 @@ class App(models.Model):
         app.save(force_insert=True)
         return app
 
+    @classmethod
+    def lock(cls, app_id: int) -> "App":
+        """The row, held until the transaction ends. Lock an app before its keys."""
+        return cls.objects.select_for_update(of=("self",)).get(pk=app_id)
+
     def disable(self) -> None:
         """From within 5 s on, every request of this app is refused as APP_DISABLED."""
         self._set_status(AppStatus.DISABLED)
@@ -94,15 +99,12 @@ class App(models.Model):
 
     def apiv3_key(self) -> str:
         """The secret that we encrypt for this app under. Never log it, never put it into a task."""
-        return unseal(bytes(self.apiv3_key_sealed or b""), aad=self._apiv3_key_aad()).decode()
+        return open_column(self, "apiv3_key_sealed").decode()
 
     def _new_apiv3_key(self) -> str:
         api_key = "".join(secrets.choice(_LETTERS_AND_DIGITS) for _letter in range(APIV3_KEY_LENGTH))
-        self.apiv3_key_sealed = seal(api_key.encode(), aad=self._apiv3_key_aad())
+        seal_column(self, "apiv3_key_sealed", api_key.encode())
         return api_key
-
-    def _apiv3_key_aad(self) -> str:
-        return f"openplatform_app:apiv3_key:{self.pk}"
 
     def _set_status(self, status: AppStatus) -> None:
         self.status = status

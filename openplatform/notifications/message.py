@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from openplatform import apiv3
+from openplatform.key_material import Algorithm
 from openplatform.keys import signer
 from openplatform.models import Notification
 from openplatform.models.notification import NotificationShape
-from openplatform.signature import NATIVE_SCHEME, SCHEMES, WECHATPAY_SCHEME, answer_message
-
-_SCHEME_OF_SHAPE = {NotificationShape.NATIVE: NATIVE_SCHEME, NotificationShape.WECHATPAY: WECHATPAY_SCHEME}
+from openplatform.signature import SCHEMES, WECHATPAY_SCHEME, answer_message
 
 
 def build_body(notification: Notification) -> bytes:
@@ -53,8 +52,10 @@ def _json(document: dict[str, Any]) -> bytes:
 def build_headers(notification: Notification, *, body: bytes, now: datetime) -> dict[str, str]:
     """The signature over this attempt's own timestamp and nonce. Nothing of our traces or of other requests is here."""
     timestamp, nonce = str(int(now.timestamp())), secrets.token_urlsafe(24)
-    key = signer(now=now)
-    scheme = _SCHEME_OF_SHAPE[NotificationShape(notification.shape)]
+    # Clients of WeChat Pay know RSA and its name for it only.
+    is_native = notification.shape == NotificationShape.NATIVE
+    key = signer(now=now, event_id=notification.pk) if is_native else signer(now=now, algorithm=Algorithm.RSA_SHA256)
+    scheme = key.scheme if is_native else WECHATPAY_SCHEME
     prefix = SCHEMES[scheme].header_prefix
     return {
         "Content-Type": "application/json",

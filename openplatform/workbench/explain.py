@@ -94,6 +94,7 @@ def _exchange(asked: Asked, *, now: datetime) -> tuple[Exchange, type[OpenApiVie
     exchange = Exchange(
         request=request, methods=frozenset(view().allowed_methods) if view else frozenset(),
         query_names=view.query_names if view else frozenset(), now=now, route=READ,
+        needs=view.scopes if view else {},
     )  # fmt: skip
     return exchange, view
 

@@ -63,6 +63,7 @@ ORDER_ANSWER = inline_serializer(
         "metadata": serializers.DictField(child=serializers.CharField(allow_blank=True)),
         "created_at": _text(), "expires_at": _text(), "paid_at": _maybe(), "closed_at": _maybe(),
         "version": serializers.IntegerField(help_text="of two views of one order, the higher is the newer"),
+        "payer": _maybe(help_text="JWE of {\"openid\": …} to the app's newest key for encryption; null without one"),
         "cashier_url": _text(help_text="a page that pays it"), "jsapi": JSAPI_ANSWER, "app": APP_ANSWER,
         "code_url": _maybe(help_text="for a QR code, with method native"),
         "h5_url": _maybe(help_text="where a phone's browser goes to pay, with method h5"),
@@ -109,6 +110,14 @@ _ORDER_EXAMPLES = [
         value={
             "out_trade_no": "A20260102000002", "amount": 40, "subject": "coffee", "channel": "wechatpay",
             "method": "native",
+        },
+        request_only=True,
+    ),
+    OpenApiExample(
+        "envelope",
+        value={
+            "out_trade_no": "A20260102000001", "amount": "40.30", "subject": "两杯咖啡", "channel": "wechatpay",
+            "method": "jsapi", "payer": "eyJhbGciOiJSU0EtT0FFUC0yNTYiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoi….….….….…",
         },
         request_only=True,
     ),

@@ -1,19 +1,18 @@
 """Fields stricter than the framework's: text is text, a number keeps its literal, nothing is converted kindly."""
 
 import ipaddress
-import re
-from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from openplatform import notify_urls
+from openplatform import envelopes, notify_urls
+from openplatform.serializers import StrictSerializer
 from payments.money import AmountError, fen_from_literal
 from payments.return_urls import ReturnUrlRefused, shown_host
 
-_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})", re.ASCII)
 METADATA_KEYS_MAX, METADATA_KEY_LENGTH_MAX, METADATA_LENGTH_MAX = 20, 40, 200
 
 
@@ -51,17 +50,9 @@ class TextField(serializers.CharField):
         return value
 
 
-@extend_schema_field({"type": "string", "format": "date-time"})
-class MomentField(serializers.Field[datetime, Any, str, Any]):
-    """RFC 3339 with an offset."""
-
-    def to_internal_value(self, data: Any) -> datetime:
-        if type(data) is not str or not _RFC3339.fullmatch(data):
-            raise serializers.ValidationError("must be RFC 3339 with an offset, such as 2026-01-02T10:34:56+08:00")
-        try:
-            return datetime.fromisoformat(data)
-        except ValueError as error:
-            raise serializers.ValidationError("is not a date and time") from error
+def pattern(regex: str, **kwargs: Any) -> TextField:
+    """A text that matches `regex` as a whole."""
+    return TextField(validators=[RegexValidator(regex, message=f"must match {regex}")], **kwargs)
 
 
 @extend_schema_field({"type": "string", "maxLength": 45})
@@ -121,3 +112,43 @@ class MetadataField(serializers.Field[dict[str, str], Any, dict[str, str], Any])
             if type(value) is not str or len(value) > METADATA_LENGTH_MAX:
                 raise serializers.ValidationError(f"values are strings of at most {METADATA_LENGTH_MAX} characters")
         return dict(data)
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {
+                "type": "object",
+                "properties": {"openid": {"type": "string", "maxLength": 128}},
+                "required": ["openid"],
+                "additionalProperties": False,
+            },
+            {"type": "string", "maxLength": envelopes.LENGTH_MAX, "description": "JWE compact of that object"},
+        ],
+        "description": "The payer at the channel: the openid under the appid of the merchant's account; or the same"
+        " object as a JWE (RSA-OAEP-256, A256GCM; header alg, enc, kid: our key for encryption, iss: the app id).",
+    }
+)
+class PayerField(serializers.Field[dict[str, str], Any, Any, Any]):
+    """An object, or an envelope of one; the value is the object either way, so both are one content."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        if type(data) is str:
+            data = self._opened(data)
+        payer = PayerSerializer(data=data)
+        payer.is_valid(raise_exception=True)
+        return dict(payer.validated_data)
+
+    def _opened(self, text: str) -> dict[str, Any]:
+        try:
+            return envelopes.open_envelope(text, app_id=self.context["app_id"], now=self.context["now"])
+        except envelopes.EnvelopeRefused as error:
+            raise serializers.ValidationError(error.reason, code=error.reason) from error
+
+
+class PayerSerializer(StrictSerializer):
+    """The payer at the channel: who it is under the app id of the merchant's account, or the bar code that it shows."""
+
+    openid = TextField(max_length=128, required=False)
+    auth_code = pattern(r"\A[0-9]{16,24}\Z", required=False)
+    client_ip = IpAddressField(max_length=45, required=False)

@@ -9,6 +9,7 @@ from openplatform.key_material import new_pair
 from openplatform.keys import LIFETIME
 from openplatform.models import PlatformKey
 from openplatform.models.keys import PlatformKeyStatus
+from openplatform.scopes import Scope
 from openplatform.store import circuit
 from tests.openplatform import harness
 from tests.openplatform.servers import two_processes
@@ -33,6 +34,12 @@ def platform_key(db, pair):
 @pytest.fixture
 def caller(platform_key):
     return harness.Caller(harness.an_app())
+
+
+@pytest.fixture
+def manager(platform_key):
+    """A caller whose key may do everything, keys included."""
+    return harness.Caller(harness.an_app(), scopes=Scope.values)
 
 
 @dataclass

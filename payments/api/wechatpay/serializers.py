@@ -10,10 +10,10 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
-from openplatform.serializers import StrictSerializer
+from openplatform.serializers import MomentField, StrictSerializer
 from openplatform.strictjson import JsonNumber
-from payments.api.fields import MomentField, NotifyUrlField, TextField
-from payments.api.serializers import digest, expiry_issue, pattern
+from payments.api.fields import NotifyUrlField, TextField, pattern
+from payments.api.serializers import digest, expiry_issue
 from payments.models import Door, OrderWish, RefundWish
 
 OUT_TRADE_NO = r"\A[A-Za-z0-9_|*-]+\Z"
