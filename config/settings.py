@@ -142,7 +142,8 @@ IDGEN_ETCD_PREFIX = env.text("IDGEN_ETCD_PREFIX", "/fenpay/idgen")
 IDGEN_ETCD_CA = env.text("IDGEN_ETCD_CA")  # paths of PEM files: the members' authority, our certificate and its key
 IDGEN_ETCD_CERT = env.text("IDGEN_ETCD_CERT")
 IDGEN_ETCD_KEY = env.text("IDGEN_ETCD_KEY")
-IDGEN_PUBLIC_KEYS = env.text("IDGEN_PUBLIC_KEYS")  # "B:base64,A:base64": the first makes public numbers, all read them
+# "B:base64,A:base64": the first makes public numbers, all read them. Without it no app can be registered.
+IDGEN_PUBLIC_KEYS = env.text("IDGEN_PUBLIC_KEYS")
 
 # --- the open platform -----------------------------------------------------------------------------------------------
 # 32 bytes, base64. Seals private keys and secrets at rest; never stored in the database.

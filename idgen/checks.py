@@ -15,6 +15,7 @@ from idgen.public import PublicKeysError, PublicNumbers
 from idgen.stores import NAMES, etcd_store
 
 _MEMBERS_MIN = 3
+MAKE_PUBLIC_KEY = "Make one: python3 -c \"import base64, os; print('A:' + base64.b64encode(os.urandom(32)).decode())\""
 
 
 @register
@@ -40,6 +41,12 @@ def check_public_keys(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[C
         PublicNumbers.parse(setting("IDGEN_PUBLIC_KEYS"))
     except PublicKeysError as error:
         yield Error(f"IDGEN_PUBLIC_KEYS: {error}.", hint="ID:base64,ID:base64; the first one writes.", id="idgen.E004")
+
+
+@register(deploy=True)
+def check_public_keys_are_set(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
+    if not setting("IDGEN_PUBLIC_KEYS"):
+        yield Error("IDGEN_PUBLIC_KEYS is not set: no app can be registered.", hint=MAKE_PUBLIC_KEY, id="idgen.E007")
 
 
 @register(Tags.database)

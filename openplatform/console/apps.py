@@ -70,7 +70,7 @@ class AppAdmin(SwitchableAdmin):
     readonly_fields = ("app_id", "shown_status", "created_at")
     add_fields = ("merchant", "name", "accepts_wechatpay_scheme")
     autocomplete_fields = ("merchant",)
-    ordering = ("-app_id",)
+    ordering = ("-created_at",)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: ARG002, FBT001
         registered = App.register(**form.cleaned_data, now=timezone.now())
