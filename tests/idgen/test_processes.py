@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -16,8 +15,6 @@ import requests
 from celery import Celery
 
 from config.runtime.valkey import Valkey
-from idgen.leases.base import Timing
-from idgen.leases.postgresql import PostgresLeases
 from tests.idgen.conftest import ROOT, make_table
 from tests.idgen.readings import numbers, workers_of
 
@@ -99,25 +96,6 @@ def test_a_killed_database_is_outlived_until_the_deadline_and_rejoined_after_it(
     assert again_s - back_s < 1.5
     made = [value for _, value in issued]
     assert len(set(made)) == len(made)
-
-
-def test_killed_holders_worker_ids_are_all_leased_again_within_ttl_plus_a_second(lease_table, child):
-    parameters = lease_table(workers=6)
-    timing = {"ttl_s": 2.0, "margin_s": 0.5, "spare_window_s": 0.5}
-    holders = [child("hold", parameters=parameters, timing=timing) for _ in range(6)]
-    held = sorted(holder.line()[0] for holder in holders)
-    assert held == list(range(6))
-    for holder in holders[:3]:
-        holder.process.kill()
-    killed_s = time.monotonic()
-    store = PostgresLeases(parameters=parameters, timing=Timing(**timing))
-    taken = set()
-    while len(taken) < 3 and time.monotonic() - killed_s < 10:
-        with suppress(Exception):
-            taken.add(store.acquire(info="successor").worker_id)
-        time.sleep(0.02)
-    assert time.monotonic() - killed_s < timing["ttl_s"] + 1.0
-    assert len(taken) == 3
 
 
 # --- servers that fork -----------------------------------------------------------------------------------------------
