@@ -91,21 +91,16 @@ def check_etcd(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMes
         )
     if not all(endpoint.startswith("https://") for endpoint in endpoints):
         yield Warning("etcd is spoken to without TLS.", hint="https:// and IDGEN_ETCD_CA", id="idgen.W002")
-    yield from _prevote(endpoints)
+    yield from _prevote()
 
 
-def _prevote(endpoints: Sequence[str]) -> Iterable[CheckMessage]:
+def _prevote() -> Iterable[CheckMessage]:
     store = etcd_store()
-    try:
-        found = survey(store.gateway)
-    except StoreDown:
-        found = {}
-    finally:
-        store.close()
-    for endpoint in endpoints:
-        prevote = found.get(endpoint.rstrip("/"))
-        if prevote is None:
-            yield Warning(f"etcd {endpoint} does not answer.", id="idgen.W004")
+    found = survey(store.gateway)
+    store.close()
+    for endpoint, prevote in found.items():
+        if isinstance(prevote, StoreDown):
+            yield Warning(f"etcd {endpoint} does not answer.", hint=str(prevote), id="idgen.W004")
         elif prevote is not PreVote.ON:
             yield Warning(
                 f"etcd {endpoint}: PreVote is {prevote.value}.",
