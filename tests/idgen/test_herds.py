@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 from tests.idgen.conftest import execute
+from tests.idgen.readings import figure
 
 WORKERS = 64
 KILLED = 20
@@ -36,7 +37,10 @@ def test_64_processes_hold_64_ids_the_65th_is_refused_and_the_ids_of_20_killed_o
         os.kill(pid, signal.SIGKILL)
     successors = started(herd, "hold", KILLED)
     took_s = [at_s - killed_s for _, _, at_s in successors]
-    print(f"{KILLED} of {WORKERS} killed: ids leased again after {min(took_s):.2f} to {max(took_s):.2f} s")
+    figure(
+        f"{KILLED} of {WORKERS} holders of {WORKERS} ids killed, TTL {TIMING['ttl_s']:.0f} s",
+        f"all {KILLED} ids leased again after {min(took_s):.2f} to {max(took_s):.2f} s; a 65th was refused",
+    )
     assert sorted(worker_id for _, worker_id, _ in successors) == sorted(held[pid] for pid in victims)
     assert max(took_s) < TIMING["ttl_s"] + 1.0
     # Renewals go out every third of the TTL, so a lease that was taken at its end only had two thirds left at least.
@@ -49,5 +53,7 @@ def test_two_thousand_restarts_use_every_worker_id_equally_often_the_longest_res
     assert sorted(used[:WORKERS]) == list(range(WORKERS))
     assert all(used[turn] == used[turn - WORKERS] for turn in range(WORKERS, RESTARTS))
     assert set(Counter(used).values()) == {RESTARTS // WORKERS, RESTARTS // WORKERS + 1}
+    uses = Counter(used).values()
+    figure(f"{RESTARTS:,} restarts on {WORKERS} ids", f"each id used {min(uses)} or {max(uses)} times")
     [(fences,)] = execute(parameters, "SELECT sum(fence)::int FROM idgen_lease")
     assert fences == RESTARTS

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.idgen.conftest import make_table
-from tests.idgen.readings import FAKETIME
+from tests.idgen.readings import FAKETIME, figure
 
 pytestmark = pytest.mark.soak
 IDS = int(os.environ.get("SOAK_IDS", "100000000"))
@@ -124,10 +124,15 @@ def test_a_hundred_million_ids_and_no_duplicate(own_postgres, child, tmp_path, r
         worker.child.process.stdin.close()
         worker.child.process.wait(30)
         worker.reader.join(30)
-    took_s = time.monotonic() - began_s
-    print(f"{book.count:,} ids in {took_s:.0f} s; troubles {dict(troubles)}; refusals {dict(book.refused)}")
+    duplicates = book.duplicates()
+    named = {"step": "clock steps", "kill": "kills", "stop": "stops past the TTL", "database": "kills of the database"}
+    figure(
+        f"{book.count:,} ids in {(time.monotonic() - began_s) / 60:.1f} minutes, "
+        + ", ".join(f"{troubles[kind]} {name}" for kind, name in named.items()),
+        f"{duplicates} duplicates",
+    )
     assert book.count >= IDS
-    assert book.duplicates() == 0
+    assert duplicates == 0
 
 
 def test_the_book_finds_a_duplicate():

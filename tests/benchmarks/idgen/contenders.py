@@ -15,13 +15,21 @@ from idgen.layout import EPOCH_MS
 from idgen.leases.base import DEFAULT_TIMING, Grant
 
 EPOCH_2010_MS = 1_288_834_974_657
+EPOCH_2020_MS = 1_577_836_800_000
 
 
 @dataclass(frozen=True)
 class Contender:
+    """All have 22 bits below the milliseconds since `epoch_ms`."""
+
     name: str
     make: Callable[[], Callable[[], object]]
     make_batch: Callable[[], Callable[[int], object]] | None = None
+    epoch_ms: int = EPOCH_MS
+
+    def at_ms(self, number: int) -> int:
+        """The time that an id carries, in ms since 1970."""
+        return (number >> 22) + self.epoch_ms
 
 
 class PrivateLeases:
@@ -97,7 +105,9 @@ def builtin():
 def snowflake_id():
     from snowflake import SnowflakeGenerator
 
-    return Contender("snowflake-id", lambda: SnowflakeGenerator(1, epoch=EPOCH_2010_MS).__next__)
+    return Contender(
+        "snowflake-id", lambda: SnowflakeGenerator(1, epoch=EPOCH_2010_MS).__next__, epoch_ms=EPOCH_2010_MS
+    )
 
 
 def flake_id():
@@ -106,7 +116,7 @@ def flake_id():
     def make():
         return make_generator(PRESET_TWITTER, datacenter_id=1, machine_id=1)
 
-    return Contender("flakeid", lambda: make().next_id, lambda: make().next_ids)
+    return Contender("flakeid", lambda: make().next_id, lambda: make().next_ids, epoch_ms=EPOCH_2010_MS)
 
 
 def snowflake_id_toolkit():
@@ -115,7 +125,7 @@ def snowflake_id_toolkit():
     def make():
         return TwitterSnowflakeIDGenerator(node_id=1, epoch=EPOCH_2010_MS).generate_next_id
 
-    return Contender("snowflake-id-toolkit", make)
+    return Contender("snowflake-id-toolkit", make, epoch_ms=EPOCH_2010_MS)
 
 
 def tsidpy():
@@ -125,7 +135,7 @@ def tsidpy():
         create = TSIDGenerator(node=1, node_bits=10).create
         return lambda: create().number
 
-    return Contender("tsidpy", make)
+    return Contender("tsidpy", make, epoch_ms=EPOCH_2020_MS)
 
 
 PACKAGES = {
