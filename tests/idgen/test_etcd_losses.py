@@ -65,7 +65,7 @@ def test_a_killed_leader_costs_no_id(own_cluster, rounds):
         own_cluster.restart(leader)
         own_cluster.leader()
     figure(
-        f"etcd's leader killed, {rounds} times, TTL 5 s",
+        f"etcd's leader killed, rounds: {rounds}, TTL 5 s",
         f"0 ids refused, longest gap between two {max(gaps_s) * 1000:.0f} ms;"
         f" renewed again after {min(backs_s):.1f} to {max(backs_s):.1f} s",
     )
