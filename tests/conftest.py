@@ -3,6 +3,7 @@
 The controller starts them; pytest-xdist's workers find them through the environment (config/settings_test.py).
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -133,6 +134,24 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef)
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.fixture(autouse=True)
+def no_answer_holds_an_id_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever JSON a test receives from us is scanned, whatever else the test is about."""
+    from django.test import Client
+
+    from tests.json_ids import scanned
+
+    original = Client.request
+
+    def request(self: Client, **environ: object) -> object:
+        answer = original(self, **environ)
+        if "json" in answer.headers.get("Content-Type", "") and not answer.streaming and answer.content:
+            scanned(json.loads(answer.content))
+        return answer
+
+    monkeypatch.setattr(Client, "request", request)
 
 
 @pytest.fixture(autouse=True)

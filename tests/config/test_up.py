@@ -20,7 +20,7 @@ from config.runtime import places
 START_S = 120
 STOP_S = 30
 # What this test run has set for itself, and a clone does not have.
-OURS = ("DJANGO_SETTINGS_MODULE", "SECRET_KEY", "MASTER_KEY", "LOG_FORMAT", "TRACING")
+OURS = ("DJANGO_SETTINGS_MODULE", "SECRET_KEY", "MASTER_KEY", "IDGEN_PUBLIC_KEYS", "LOG_FORMAT", "TRACING")
 
 
 @pytest.fixture(scope="module")
