@@ -18,6 +18,9 @@ class Environment:
     redirect_hosts: frozenset[str]
     test_values: bool
     refund_s: float
+    base_url: str
+    backup_port: int  # 0: there is no backup host
+    seed: int  # 0: draw one
 
 
 @lru_cache(maxsize=1)
@@ -30,4 +33,7 @@ def current() -> Environment:
         redirect_hosts=LOCAL_HOSTS | frozenset(filter(None, named)),
         test_values=os.environ.get("SANDBOX_TEST_VALUES", "1") == "1",
         refund_s=float(os.environ.get("SANDBOX_REFUND_SECONDS", "5")),
+        base_url=os.environ.get("SANDBOX_BASE_URL", "http://127.0.0.1:8001").rstrip("/"),
+        backup_port=int(os.environ.get("SANDBOX_BACKUP_PORT", "0")),
+        seed=int(os.environ.get("SANDBOX_SEED", "0")),
     )

@@ -18,6 +18,14 @@ DEFAULTS: dict[str, Any] = {
     "pay_s": 1.0,  # from creation to a payment that a test value asks for
     "stuck_s": 60.0,  # a stuck refund
     "timeout_s": 30.0,  # how long a timing-out answer is held back, never compressed
+    "seed": 0,  # of every random choice (chance.py); 0 until the first start has drawn one
+    "epoch": 0,  # counts the restarts since the last reset: the streams of choices are new in each
+    "next_certificate_percent": 0.0,  # share of answers in certificate mode that the next certificate signs
+    "notify_shift_key": "public_key",  # the key that notifications move to, for a share of
+    "notify_shift_percent": 0.0,
+    "alipay_next_percent": 0.0,  # share of answers and notifications that Alipay's next certificate signs
+    "alipay_user_ids": False,  # name buyers by user_id, as apps of old do, instead of open_id
+    "alipay_notify_closed": False,  # also tell of TRADE_CLOSED, which the default subscription leaves out
 }
 _lock = threading.Lock()  # never held while the database is asked: its holder may be waiting for us
 _current: dict[str, Any] | None = None

@@ -37,15 +37,25 @@ def processes_of_session(session_id: int) -> list[int]:
 
 
 def test_init_makes_an_identity_once_and_follows_the_address(tmp_path: Path) -> None:
-    first = json.loads(identity.make(tmp_path, base_url="http://127.0.0.1:1").read_text())
-    again = json.loads(identity.make(tmp_path, base_url="http://127.0.0.1:2/").read_text())
-    assert first["wechatpay"].pop("api_base") == "http://127.0.0.1:1"
-    assert again["wechatpay"].pop("api_base") == "http://127.0.0.1:2"
-    assert again["wechatpay"].pop("phone_base") == "http://127.0.0.1:2/phone"
-    for moved in ("oauth_authorize_url", "oauth_api_base", "phone_base"):
-        first["wechatpay"].pop(moved)
-        again["wechatpay"].pop(moved, None)
-    assert again == first
+    first = identity.make(tmp_path, base_url="http://127.0.0.1:1").read_text()
+    again = identity.make(tmp_path, base_url="http://127.0.0.1:2/").read_text()
+    assert json.loads(again)["wechatpay"]["phone_base"] == "http://127.0.0.1:2/phone"
+    assert json.loads(again)["alipay"]["gateway_url"] == "http://127.0.0.1:2/gateway.do"
+    assert again.replace("http://127.0.0.1:2", "http://127.0.0.1:1") == first
+
+
+def test_an_identity_of_an_earlier_version_keeps_what_it_has_and_gets_what_it_lacks(tmp_path: Path) -> None:
+    made = json.loads(identity.make(tmp_path, base_url="http://127.0.0.1:1").read_text())
+    known = json.loads((tmp_path / "platform.json").read_text())
+    old = {name: value for name, value in known.items() if name not in {"alipay", "unionpay"}}
+    del old["merchants"][0]["sub_merchants"], made["alipay"], made["unionpay"], made["wechatpay"]["sub_merchants"]
+    (tmp_path / "platform.json").write_text(json.dumps(old))
+    (tmp_path / "identity.json").write_text(json.dumps(made))
+    completed = json.loads(identity.make(tmp_path, base_url="http://127.0.0.1:1").read_text())
+    assert completed["wechatpay"] | made["wechatpay"] == completed["wechatpay"]
+    assert completed["wechatpay"]["sub_merchants"]
+    assert completed["alipay"]["app_id"] == identity.load(tmp_path).alipay.app_id
+    assert completed["unionpay"]["mer_id"] == identity.load(tmp_path).unionpay.mer_id
 
 
 def test_the_identity_is_marked_well_formed_and_private(tmp_path: Path) -> None:
