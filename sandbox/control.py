@@ -223,21 +223,22 @@ def advance_clock(request: HttpRequest) -> dict[str, Any]:
     """`{"advance_s": 7200}` or `{"to": "2026-01-02T10:30:00+08:00"}`: business time moves on."""
     wanted = _json(request)
     if "to" in wanted:
-        return _clock(clock.advance_to(_moment(wanted["to"])))
+        return _clock(clock.advance_to(moment(wanted["to"])))
     seconds = wanted.get("advance_s")
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
         raise ControlError(400, "advance_s: a number of seconds, not negative")
     return _clock(clock.advance(seconds=seconds))
 
 
-def _moment(text: Any) -> datetime:
+def moment(text: Any) -> datetime:
+    """A time to come. Raises ControlError."""
     try:
-        moment = datetime.fromisoformat(text)
+        wanted = datetime.fromisoformat(text)
     except (TypeError, ValueError) as problem:
         raise ControlError(400, "to: a time in ISO 8601") from problem
-    if moment.tzinfo is None or moment < clock.now():
+    if wanted.tzinfo is None or wanted < clock.now():
         raise ControlError(400, "to: needs its offset, and must not be in the past")
-    return moment
+    return wanted
 
 
 def _clock(now: datetime) -> dict[str, Any]:
@@ -284,7 +285,7 @@ def record(request: HttpRequest) -> dict[str, Any]:
     return {"seed": options.get("seed"), "options": options.everything(), "faults": rules, "calls": list_calls(request)}
 
 
-def show_keys(request: HttpRequest) -> list[dict[str, str]]:  # noqa: ARG001
+def show_keys(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
     return keys.everything()
 
 

@@ -1,5 +1,6 @@
 """What the sandbox remembers: one SQLite file. Amounts are integer fen, times are aware."""
 
+import json
 from typing import ClassVar
 
 from django.db import models
@@ -212,6 +213,10 @@ class FaultRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.operation} {self.fault}"
+
+    @property
+    def params_text(self) -> str:
+        return json.dumps(self.params)
 
 
 class OAuthCode(models.Model):

@@ -8,12 +8,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import translation
 
+LANGUAGE_COOKIE = "sandbox_lang"
 _STYLES = Path(__file__).parent / "static"
 
 
 def language_of(request: HttpRequest) -> str:
-    """`?lang=` (zh, zh-Hans, en, ...), else what the browser prefers."""
-    asked = (request.GET.get("lang") or request.POST.get("lang") or "").lower()
+    """`?lang=` (zh, zh-Hans, en, ...), what was chosen on the control page, else what the browser prefers."""
+    named = request.GET.get("lang") or request.POST.get("lang") or request.COOKIES.get(LANGUAGE_COOKIE)
+    asked = (named or "").lower()
     by_name = next((code for start, code in (("zh", "zh-hans"), ("en", "en")) if asked.startswith(start)), "")
     return by_name or translation.get_language_from_request(request)
 

@@ -5,6 +5,9 @@ decides on the phone page. "First" means only the first call with that number; a
 """
 
 from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
 
 from sandbox.faults import Chosen, Subject
 from sandbox.plans import CALL_FAULTS, NOTICE_FAULTS, CallPlan, NoticePlan
@@ -43,6 +46,28 @@ TEST_VALUES: Mapping[int, Mapping[str, CallPlan | NoticePlan]] = {
     16: dict.fromkeys(("create", "barcode", "refund"), CALL_FAULTS["hang"]),
     17: dict.fromkeys(("create", "barcode", "refund"), CALL_FAULTS["slow_drip"]),
     18: dict.fromkeys(("create", "barcode", "refund"), CALL_FAULTS["unknown_but_done"]),
+}
+
+# For people: order, refund. "Paid" is: by the sandbox itself, a second after the order was created.
+MEANINGS: Mapping[str, tuple[Any, Any]] = {
+    "01": (_("paid"), ""),
+    "02": (_("refused"), ""),
+    "03": (_("the first call times out; paid"), _("the first call times out; done")),
+    "04": (_("the first call times out; nothing done"), _("the first call times out; nothing done")),
+    "05": (_("paid after it was closed"), ""),
+    "06": (_("paid; five notifications at once"), _("five notifications at once")),
+    "07": (_("paid; the notification comes before the answer"), ""),
+    "08": (_("paid; the notification is one fen off"), _("the notification is one fen off")),
+    "09": (_("paid; the notification is badly signed"), _("the notification is badly signed")),
+    "10": (_("paid; no notification"), _("no notification")),
+    "11": (_("paid"), _("stuck for a minute, then done")),
+    "12": (_("paid"), _("the bank refuses it: ABNORMAL")),
+    "13": (_("paid; the bill leaves the row out"), ""),
+    "14": (_("paid; the bill has a stranger's row beside it"), ""),
+    "15": (_("paid; the bill's fee is one fen off"), ""),
+    "16": (_("hangs for ever, nothing done"), _("hangs for ever, nothing done")),
+    "17": (_("answers one byte a second"), _("answers one byte a second")),
+    "18": (_("the first call answers 500 after executing"), _("the first call answers 500 after executing")),
 }
 
 

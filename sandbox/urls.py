@@ -9,6 +9,7 @@ from sandbox.alipay import bills as alipay_bills
 from sandbox.alipay import oauth as alipay_oauth
 from sandbox.alipay import phone as alipay_phone
 from sandbox.alipay import views as alipay
+from sandbox.console import urls as console
 from sandbox.phone import home, sheets
 from sandbox.unionpay import orders as unionpay
 from sandbox.unionpay import phone as unionpay_phone
@@ -90,4 +91,12 @@ _PHONE = [
     path("phone/alipay/scan", alipay_phone.scan),
     path("phone/unionpay/<str:token>", unionpay_phone.desk),
 ]
-urlpatterns = [path("healthz", healthz), *_WECHATPAY, *_ALIPAY, *_UNIONPAY, *_PHONE, *control.urlpatterns]
+urlpatterns = [
+    path("healthz", healthz),
+    *_WECHATPAY,
+    *_ALIPAY,
+    *_UNIONPAY,
+    *_PHONE,
+    *console.urlpatterns,
+    *control.urlpatterns,
+]

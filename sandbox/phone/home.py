@@ -17,7 +17,8 @@ from sandbox.wechatpay import phone as wechatpay
 
 LATEST = 20
 GROUP = 4  # digits of a code that are read together
-BARS = 95
+# Bars and gaps of a digit in interleaved 2 of 5: two of the five are wide.
+_WIDE = ("11331", "31113", "13113", "33111", "11313", "31311", "13311", "11133", "31131", "13131")
 _SCANNED: Mapping[str, Callable[[HttpRequest, str], HttpResponseBase]] = {
     wechatpay.CODE_START: wechatpay.scanned,
     alipay.CODE_START: alipay.scanned,
@@ -76,16 +77,27 @@ def _unknown_code() -> Sheet:
 
 
 def _row(request: HttpRequest, order: PayOrder) -> dict[str, Any]:
-    return sheets.described(request, order) | {"pk": order.pk, "code": _open_code(order)}
+    return sheets.described(request, order) | {"pk": order.pk, "code": open_code(order)}
 
 
-def _open_code(order: PayOrder) -> str:
+def open_code(order: PayOrder) -> str:
     """The code of an order that still waits to be scanned, else ""."""
     return _OPEN_CODES[order.channel](order) if order.state == PayOrder.NOTPAY else ""
 
 
 def _code(shown: BarCode) -> dict[str, Any]:
     groups = [shown.code[start : start + GROUP] for start in range(0, len(shown.code), GROUP)]
-    # A drawing in the style of a bar code, made from the digits: people know at once what to show.
-    bits = [(int(digit) >> bit) & 1 for digit in shown.code for bit in range(3, -1, -1)]
-    return {"channel": shown.channel, "groups": groups, "code": shown.code, "bars": bits[:BARS], "used": shown.used_for}
+    stripes, width = _stripes(shown.code)
+    return {"channel": shown.channel, "groups": groups, "stripes": stripes, "width": width, "used": shown.used_for}
+
+
+def _stripes(code: str) -> tuple[list[tuple[int, int]], int]:
+    """(x, width) of the black bars, and the width of all: interleaved 2 of 5, which a scanner can read."""
+    digits = code if len(code) % 2 == 0 else f"0{code}"
+    widths = [1, 1, 1, 1]
+    for first, second in zip(digits[::2], digits[1::2], strict=True):
+        for bar, gap in zip(_WIDE[int(first)], _WIDE[int(second)], strict=True):
+            widths += [int(bar), int(gap)]
+    widths += [3, 1, 1]
+    starts = [sum(widths[:index]) for index in range(len(widths))]
+    return [(starts[index], widths[index]) for index in range(0, len(widths), 2)], sum(widths)

@@ -190,6 +190,7 @@ class Receiver:
     def __init__(self) -> None:
         self.got: list[Got] = []
         self.status = 204
+        self.body = b""  # what it answers; Alipay and UnionPay want `success`
         self.statuses: list[int] = []  # used up first
         self.delay_s = 0.0
         outer = self
@@ -201,10 +202,11 @@ class Receiver:
                 time.sleep(outer.delay_s)
                 status = outer.statuses.pop(0) if outer.statuses else outer.status
                 self.send_response(status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(outer.body)))
                 if status in {301, 302, 307}:
                     self.send_header("Location", outer.url)
                 self.end_headers()
+                self.wfile.write(outer.body)
 
             def log_message(self, *args: Any) -> None:
                 pass

@@ -64,7 +64,7 @@ def test_a_pasted_code_is_scanned_from_the_home_screen(caller: Caller, screen: P
     order = caller.order()
     code_url = caller.create(order, product="native").json()["code_url"]
     screen.goto(f"{caller.sandbox.base_url}/phone/")
-    screen.locator("input[name=code_url]").fill(code_url)
+    screen.locator("input[name=code]").fill(code_url)
     screen.locator("form.scan button").click()
     screen.locator("button[value=pay]").click()
     screen.locator(".outcome.ok").wait_for()
