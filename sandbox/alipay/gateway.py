@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from sandbox import clock, crypto, wire
-from sandbox.alipay import signing
+from sandbox.alipay import messages, signing
 from sandbox.alipay.errors import Refused, preset
 from sandbox.alipay.material import AlipayKey, AlipaySide
 from sandbox.calls import Log
@@ -179,7 +179,7 @@ def _check_certificates(params: Mapping[str, str], ours: AlipaySide) -> None:
 
 
 def _check_signature(params: Mapping[str, str], ours: AlipaySide) -> None:
-    message = signing.request_message(params)
+    message = messages.request_message(params)
     if crypto.verify(message, params["sign"], key=crypto.public_key(ours.app_public_key_pem)):
         return
     refusal = preset("isv.invalid-signature", message="验签出错，建议检查签名字符串或签名私钥与应用公钥是否匹配")
@@ -191,7 +191,7 @@ def _content(params: Mapping[str, str], ours: AlipaySide) -> dict[str, Any]:
     text = params.get("biz_content", "")
     if params.get("encrypt_type") and text:
         try:
-            text = signing.decrypt(text, key=ours.aes_key)
+            text = messages.decrypt(text, key=ours.aes_key)
         except ValueError as problem:
             raise preset("isv.decryption-error-unknown") from problem
     try:
@@ -224,24 +224,26 @@ def _has_worked(said: _Said) -> bool:
 
 def _refusal(refusal: Refused, params: Mapping[str, str], *, node: str, has_code: bool) -> HttpResponse:
     """Before the app is known there is nobody to sign for: seen live without a sign."""
-    text = signing.node_text(refusal.body)
+    text = messages.node_text(refusal.body)
     if refusal.sub_code in {"isv.invalid-app-id", "isv.missing-app-id", "isv.missing-method"}:
         return _response('{"' + node + '":' + text + "}")
     key = signing.answer_key(in_cert_mode="app_cert_sn" in params)
-    return _response(signing.answer(node if has_code else "error_response", text, key=key))
+    return _response(messages.answer(node if has_code else "error_response", text, key=key))
 
 
 def _answer(said: _Said, *, ask: Ask, node: str, method: Method[Any], plan: CallPlan) -> HttpResponse:
     """The text is spoilt before it is signed where a rule wants bad JSON, and encrypted where the merchant does."""
     key = _key(ask)
     if plan.sign == "error_response":
-        return _response(signing.answer("error_response", signing.node_text(preset("isp.unknow-error").body), key=key))
+        return _response(
+            messages.answer("error_response", messages.node_text(preset("isp.unknow-error").body), key=key)
+        )
     if said.is_error and not method.has_code:
         node = "error_response"
-    text = signing.node_text(said.body)
+    text = messages.node_text(said.body)
     if ask.is_encrypted:
-        text = json.dumps(signing.encrypt(text, key=ask.side.aes_key))
-    whole = signing.answer(node, text, key=key, flaw=plan.sign)
+        text = json.dumps(messages.encrypt(text, key=ask.side.aes_key))
+    whole = messages.answer(node, text, key=key, flaw=plan.sign)
     return _response(whole[: len(whole) // 2] if plan.wire == "bad_json" else whole)
 
 

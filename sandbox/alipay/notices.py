@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from sandbox import clock, crypto, notices, options
-from sandbox.alipay import bodies, signing
+from sandbox.alipay import bodies, messages, signing
 from sandbox.bills import local, yuan
 from sandbox.clock import BEIJING
 from sandbox.faults import Subject
@@ -57,8 +57,8 @@ def letter(notification: Notification, flaw: str) -> tuple[bytes, Mapping[str, s
     in_cert_mode = notification.order is not None and bool(notification.order.facts.get("cert_mode"))
     key = signing.answer_key(in_cert_mode=in_cert_mode)
     if key.cert_sn:
-        params["alipay_cert_sn"] = signing.UNKNOWN_CERT_SN if flaw == "unknown_serial" else key.cert_sn
-    message = signing.notice_message(params)
+        params["alipay_cert_sn"] = messages.UNKNOWN_CERT_SN if flaw == "unknown_serial" else key.cert_sn
+    message = messages.notice_message(params)
     signature = crypto.sign(message + b" " if flaw == "wrong" else message, key=key.private_key)
     if flaw != "missing":
         params["sign"] = signature
