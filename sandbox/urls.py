@@ -79,7 +79,10 @@ _UNIONPAY = [
 ]
 _PHONE = [
     path("phone/", home.home),
-    path("phone/phone.css", pages.style, {"name": "phone"}),
+    path("phone/phone.css", pages.asset, {"name": "phone.css"}),
+    path("phone/bridge.js", pages.asset, {"name": "bridge.js"}),
+    path("phone/bridge-back.js", pages.asset, {"name": "bridge-back.js"}),
+    path("phone/bridge", home.bridge),
     path("phone/scan", home.scan),
     path("phone/confirm", sheets.confirm),
     path("phone/waiting/<int:order>", home.waiting),

@@ -15,7 +15,7 @@ def home(request: HttpRequest) -> HttpResponseBase:  # noqa: ARG001 - a view
 urlpatterns = [
     path("_sandbox/", home),
     path("_sandbox/login", login),
-    path("_sandbox/console.css", pages.style, {"name": "console"}),
+    path("_sandbox/console.css", pages.asset, {"name": "console.css"}),
     path("_sandbox/ui/logout", view(post=logout)),
     path("_sandbox/ui/orders", view(get=orders.listing)),
     path("_sandbox/ui/orders/<int:order>", view(get=orders.show)),

@@ -45,6 +45,11 @@ def scan(request: HttpRequest) -> HttpResponseBase:
     return sheets.show(request, channel="", find=_unknown_code)
 
 
+def bridge(request: HttpRequest) -> HttpResponseBase:
+    """GET: where a sheet that bridge.js has opened comes back to; it tells the merchant's page and is closed."""
+    return page(request, "phone/bridge.html", {}, scripts="'self'")
+
+
 def my_code(request: HttpRequest, channel: str) -> HttpResponseBase:
     """GET: this payer's code of one channel; POST: a fresh one. Each pays one order."""
     if channel not in CHANNELS:
