@@ -41,6 +41,12 @@ def host_of(url: str) -> str:
     return host if parts.scheme in {"http", "https"} and parts.username is None else ""
 
 
+def may_be_told(url: str) -> bool:
+    """Whether notifications may go there: http(s), and private hosts only under the development switch."""
+    host = host_of(url)
+    return bool(host) and (environment.current().allow_http_notify or not is_private(host))
+
+
 def is_private(host: str) -> bool:
     """Whether a stranger's server could not reach it: local names, and addresses that are not global."""
     try:

@@ -49,7 +49,6 @@ def render(request: HttpRequest, template: str, context: Mapping[str, Any], *, s
         "seed": options.get("seed"),
         "here": request.path,
         "other_language": "en" if pages.language_of(request) == "zh-hans" else "zh",
-        "said": request.GET.get("said", "")[:200],
     }
     response = pages.page(request, template, common | dict(context), status=status)
     if named:

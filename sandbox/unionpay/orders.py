@@ -82,8 +82,7 @@ def _check_same(order: PayOrder, params: Mapping[str, Any], *, now: datetime) ->
 
 
 def _new(params: Mapping[str, Any], plan: CallPlan, *, now: datetime, **more: Any) -> PayOrder:
-    host = redirects.host_of(params.get("backUrl") or "")
-    if params.get("backUrl") and (not host or (redirects.is_private(host) and not _may_be_private())):
+    if params.get("backUrl") and not redirects.may_be_told(params["backUrl"]):
         raise Refused("PARAM_ERROR")
     delay = timedelta(seconds=options.compressed(options.get("pay_s")))
     return PayOrder.objects.create(
@@ -98,10 +97,6 @@ def _new(params: Mapping[str, Any], plan: CallPlan, *, now: datetime, **more: An
         pay_at=now + delay if plan.pays == "later" else None,
         **more,
     )
-
-
-def _may_be_private() -> bool:
-    return environment.current().allow_http_notify
 
 
 def _micropay(params: Mapping[str, Any], plan: CallPlan) -> dict[str, Any]:

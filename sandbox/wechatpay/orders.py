@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox import chance, clock, deliveries, ledger, options
 from sandbox.clock import BEIJING
-from sandbox.models import PayOrder, Prepay
+from sandbox.models import WECHATPAY, PayOrder, Prepay
 from sandbox.plans import CallPlan
 from sandbox.store import writing
 from sandbox.wechatpay import bodies, checks, fields, owner, products
@@ -87,7 +87,7 @@ def _create(ask: Ask, wish: CreateWish, plan: CallPlan) -> Reply:  # noqa: ARG00
     with writing():
         order = wish.owner.orders(out_trade_no=wish.params["out_trade_no"])
         if order is None and PayOrder.objects.filter(
-            channel="wechatpay", mchid=wish.owner.mchid, out_trade_no=wish.params["out_trade_no"]
+            channel=WECHATPAY, mchid=wish.owner.mchid, out_trade_no=wish.params["out_trade_no"]
         ):
             raise preset("OUT_TRADE_NO_USED")  # of another sub-merchant
         order = _new_order(wish, plan, now=now) if order is None else _same_order(order, wish, now=now)

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from sandbox import identity
+from tests.sandbox.alipay_callers import AlipayCaller
 from tests.sandbox.callers import Caller, Receiver
 from tests.sandboxes import ROOT, ControlRefused, RunningSandbox, wait_until
 
@@ -141,6 +142,14 @@ def test_strict_by_default_no_http_no_private_host(fresh_sandbox: Make) -> None:
             "https://intranet/callbacks",
         ):
             assert caller.create(caller.order(notify_url=url)).json()["code"] == "PARAM_ERROR", url
+
+
+def test_alipay_too_sends_to_private_hosts_only_under_the_switch(fresh_sandbox: Make) -> None:
+    sandbox = fresh_sandbox().start()
+    with AlipayCaller(sandbox, notify_url="http://shop.example.com/callbacks") as caller:
+        assert caller.create()["code"] == "10000"
+        for url in ("http://127.0.0.1/callbacks", "https://10.0.0.1/x", "http://intranet/x", "ftp://shop.example.com/"):
+            assert caller.create(notify_url=url)["sub_code"] == "isv.invalid-parameter", url
 
 
 def test_test_values_and_redirect_hosts_are_chosen_at_the_start(fresh_sandbox: Make) -> None:
