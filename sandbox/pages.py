@@ -28,13 +28,13 @@ def page(
     *,
     status: int = 200,
     form_targets: str = "",
-    scripts: str = "'none'",
+    scripts: str = "",
 ) -> HttpResponse:
     """Render in the request's language. A browser applies `form-action` also to the redirect that answers the form."""
     with translation.override(language_of(request)):
         response = render(request, template, dict(context), status=status)
     response["Content-Security-Policy"] = (
-        f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:;"
+        f"default-src 'none'; {f'script-src {scripts}; ' if scripts else ''}style-src 'self'; img-src 'self' data:;"
         " base-uri 'none'; frame-ancestors 'none';"
         f" form-action 'self' {form_targets}".rstrip()
     )
