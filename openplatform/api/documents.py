@@ -17,7 +17,7 @@ TAG_KEYS, TAG_NOTIFICATIONS = ["keys"], ["notifications"]
 APP_ID = "249831726539776001"
 
 _PLATFORM_KEY = {
-    "serial_no": "3D0A8E4C7F1B2A6D9E5C8B7A6F5E4D3C2B1A0F9E", "algorithm": "RSA-SHA256",
+    "serial_no": "3D0A8E4C7F1B2A6D9E5C8B7A6F5E4D3C2B1A0F9E", "purpose": "sign", "algorithm": "RSA-SHA256",
     "public_key_pem": "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0B…\n-----END PUBLIC KEY-----\n",
     "status": "current", "not_before": "2026-01-01T00:00:00Z", "not_after": "2028-01-01T00:00:00Z",
 }  # fmt: skip

@@ -4,21 +4,20 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from openplatform import app_keys
+from openplatform.api import key_documents
 from openplatform.api.base import OpenApiView
+from openplatform.api.key_serializers import OfferSerializer, ProofSerializer, RetireSerializer, RevokeSerializer
 from openplatform.api.serializers import moment
-from openplatform.documents import problems
-from openplatform.key_material import PEM_LENGTH_MAX, KeyRefused, Purpose
-from openplatform.key_states import Actor, ActorKind, AppKeyStatus, LastManager, MoveRefused, ScopesExceeded
+from openplatform.key_material import KeyRefused, Purpose
+from openplatform.key_states import Actor, ActorKind, LastManager, MoveRefused, ScopesExceeded
 from openplatform.models import AppKey, KeyChallenge
 from openplatform.problems import NotFound, Problem, SignError, translate
 from openplatform.scopes import Scope
-from openplatform.serializers import MomentField, StrictSerializer
+from openplatform.serializers import StrictSerializer
 
 _STATUSES: dict[type[KeyRefused], int] = {ScopesExceeded: 403, MoveRefused: 409, LastManager: 409}
 
@@ -36,66 +35,6 @@ def _not_found(_error: app_keys.AppKeyNotFound) -> Problem:
 @translate(app_keys.ActorOver)
 def _over(_error: app_keys.ActorOver) -> Problem:
     return SignError()
-
-
-class OfferSerializer(StrictSerializer):
-    """A public key to be registered."""
-
-    public_key_pem = serializers.CharField(max_length=PEM_LENGTH_MAX, trim_whitespace=False)
-    purpose = serializers.ChoiceField(list(Purpose), required=False, default=Purpose.SIGN.value)
-    scopes = serializers.ListField(
-        child=serializers.ChoiceField(Scope.values), required=False, allow_empty=False, max_length=len(Scope.values),
-        help_text="At most those of the key that asks. All but keys:manage when not given; none for `encrypt`.",
-    )  # fmt: skip
-    not_before = MomentField(required=False)
-    not_after = MomentField(required=False)
-
-    def offer(self) -> app_keys.Offer:
-        data = self.validated_data
-        return app_keys.Offer(**data | {"purpose": Purpose(data["purpose"])})
-
-
-class ProofSerializer(StrictSerializer):
-    proof = serializers.CharField(
-        max_length=app_keys.PROOF_LENGTH_MAX,
-        help_text="the signature of `challenge.text` in base64; for a key that decrypts, the text inside that JWE",
-    )
-
-
-class RetireSerializer(StrictSerializer):
-    not_after = MomentField(required=False, help_text="a week from now when not given")
-    force = serializers.BooleanField(required=False, default=False, help_text="also the last key with keys:manage")
-
-
-class RevokeSerializer(StrictSerializer):
-    force = serializers.BooleanField(required=False, default=False, help_text="also the last key with keys:manage")
-
-
-class ChallengeSerializer(serializers.Serializer[Any]):
-    how = serializers.ChoiceField(["sign", "decrypt"])
-    text = serializers.CharField()
-    expires_at = serializers.CharField()
-
-
-class AppKeySerializer(serializers.Serializer[Any]):
-    app_id = serializers.CharField()
-    serial_no = serializers.CharField()
-    purpose = serializers.ChoiceField(list(Purpose))
-    algorithm = serializers.CharField()
-    fingerprint = serializers.CharField()
-    scopes = serializers.ListField(child=serializers.CharField())
-    status = serializers.ChoiceField(AppKeyStatus.values)
-    not_before = serializers.CharField()
-    not_after = serializers.CharField(allow_null=True)
-    last_used_at = serializers.CharField(allow_null=True)
-    created_at = serializers.CharField()
-    revoked_at = serializers.CharField(allow_null=True)
-    challenge = ChallengeSerializer(allow_null=True, help_text="only in the answer to a registration")
-
-
-class AppKeysSerializer(serializers.Serializer[Any]):
-    app_id = serializers.CharField()
-    keys = AppKeySerializer(many=True)
 
 
 class _KeyView(OpenApiView):
@@ -123,15 +62,12 @@ class KeysView(_KeyView):
 
     scopes = {"GET": Scope.KEYS_MANAGE, "POST": Scope.KEYS_MANAGE}
 
-    @extend_schema(tags=["keys"], operation_id="listKeys", responses={200: AppKeysSerializer})
+    @key_documents.list_keys
     def get(self, _request: Request) -> Response:
         keys = [_present(key) for key in app_keys.own_keys(app_id=self.caller.app_id)]
         return Response({"app_id": str(self.caller.app_id), "keys": keys})
 
-    @extend_schema(
-        tags=["keys"], operation_id="registerKey", request=OfferSerializer,
-        responses={201: AppKeySerializer, **problems(403, 422)},
-    )  # fmt: skip
+    @key_documents.register_key
     def post(self, request: Request) -> Response:
         serializer = OfferSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -147,10 +83,7 @@ class ProveKeyView(_KeyView):
 
     scopes = {"POST": Scope.KEYS_MANAGE}
 
-    @extend_schema(
-        tags=["keys"], operation_id="proveKey", request=ProofSerializer,
-        responses={200: AppKeySerializer, **problems(404, 409, 422)},
-    )  # fmt: skip
+    @key_documents.prove_key
     def post(self, request: Request, serial_no: str) -> Response:
         return Response(_present(app_keys.prove_key(**self.act(request, ProofSerializer, serial_no=serial_no))))
 
@@ -160,10 +93,7 @@ class RetireKeyView(_KeyView):
 
     scopes = {"POST": Scope.KEYS_MANAGE}
 
-    @extend_schema(
-        tags=["keys"], operation_id="retireKey", request=RetireSerializer,
-        responses={200: AppKeySerializer, **problems(404, 409, 422)},
-    )  # fmt: skip
+    @key_documents.retire_key
     def post(self, request: Request, serial_no: str) -> Response:
         return Response(_present(app_keys.retire_key(**self.act(request, RetireSerializer, serial_no=serial_no))))
 
@@ -173,10 +103,7 @@ class RevokeKeyView(_KeyView):
 
     scopes = {"POST": Scope.KEYS_MANAGE}
 
-    @extend_schema(
-        tags=["keys"], operation_id="revokeKey", request=RevokeSerializer,
-        responses={200: AppKeySerializer, **problems(404, 409)},
-    )  # fmt: skip
+    @key_documents.revoke_key
     def post(self, request: Request, serial_no: str) -> Response:
         return Response(_present(app_keys.revoke_key(**self.act(request, RevokeSerializer, serial_no=serial_no))))
 

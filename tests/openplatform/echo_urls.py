@@ -94,6 +94,7 @@ class Breaks(OpenApiView):
 class Counted(OpenApiView):
     """Counts what it carried out, and answers the status that it is asked for."""
 
+    scopes = {"POST": ANY_KEY}
     query_names = frozenset({"limit"})
 
     def post(self, request):
@@ -121,6 +122,7 @@ class Renames(OpenApiView):
 class Named(OpenApiView):
     """An operation with a name of its own."""
 
+    scopes = {"POST": ANY_KEY}
     limit_route = "things.make"
 
     def post(self, request):

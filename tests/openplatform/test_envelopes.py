@@ -80,7 +80,7 @@ def forge(
 
 def test_what_the_client_makes_by_hand_is_opened_by_the_library(ours):
     config = Config(
-        base_url="", app_id=str(APP), serial_no="x", private_key=harness.a_key(), platform_keys={},
+        base_url="https://pay.example", app_id=str(APP), serial_no="x", private_key=harness.a_key(), platform_keys={},
         encryption_keys={ours.pk: public(ours)},
     )  # fmt: skip
     first, second = encrypt_payer(config, "o-咖啡"), encrypt_payer(config, "o-咖啡")
@@ -92,7 +92,7 @@ def test_what_we_make_is_opened_by_hand_and_by_the_bare_library():
     key = harness.new_key()
     text = seal_envelope({"openid": "o-咖啡"}, to=Recipient("MY_KEY_01", harness.public_pem(key)))
     config = Config(
-        base_url="", app_id=str(APP), serial_no="x", private_key=harness.a_key(), platform_keys={},
+        base_url="https://pay.example", app_id=str(APP), serial_no="x", private_key=harness.a_key(), platform_keys={},
         decryption_keys={"MY_KEY_01": key},
     )  # fmt: skip
     assert decrypt(config, text) == {"openid": "o-咖啡"}
@@ -315,7 +315,7 @@ def test_a_pending_key_is_never_encrypted_to():
 def test_the_client_opens_only_what_was_agreed():
     key: RSAPrivateKey = harness.new_key()
     config = Config(
-        base_url="", app_id=str(APP), serial_no="x", private_key=harness.a_key(), platform_keys={},
+        base_url="https://pay.example", app_id=str(APP), serial_no="x", private_key=harness.a_key(), platform_keys={},
         decryption_keys={"MY_KEY_01": key},
     )  # fmt: skip
     header = {"kid": "MY_KEY_01", "iss": "fenpay"}

@@ -78,6 +78,7 @@ def test_every_operation_is_there_under_the_sandboxs_prefix_too():
             concrete = concrete.replace(part, "17")
         for part in ("<out_no:out_trade_no>", "<out_no:out_refund_no>"):
             concrete = concrete.replace(part, "A1")
+        concrete = concrete.replace("<serial_no:serial_no>", "A1B2C3D4")
         production = resolve(f"/openapi/v1/{concrete}", urlconf="config.urls").func
         assert resolve(f"/sandbox/openapi/v1/{concrete}", urlconf="config.urls").func is production
 

@@ -53,7 +53,12 @@ def an_encryption_key(app, key=KEY):
 
 def opened(text, row, key=KEY):
     config = Config(
-        base_url="", app_id="", serial_no="", private_key=key, platform_keys={}, decryption_keys={row.pk: key}
+        base_url="https://pay.example",
+        app_id="",
+        serial_no="",
+        private_key=key,
+        platform_keys={},
+        decryption_keys={row.pk: key},
     )
     return decrypt(config, text)
 
