@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from openplatform.console.notifications import open_alarms_badge
 from payments.console.dashboard import open_cases_badge
 
 
@@ -53,9 +54,12 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
         Item("openplatform.blockentry", gettext_lazy("Blacklist"), "block"),
         Item("openplatform.exemptaddress", gettext_lazy("Exempt addresses"), "verified_user"),
         Item("openplatform.appaddress", gettext_lazy("App addresses"), "location_on"),
+        Item("openplatform.notifyhost", gettext_lazy("Notify hosts"), "dns"),
     ]),
     (gettext_lazy("Delivery"), [
         Item("openplatform.notification", gettext_lazy("Notifications"), "outgoing_mail"),
+        Item("openplatform.notifyendpoint", gettext_lazy("Notify endpoints"), "lan"),
+        Item("openplatform.alarm", gettext_lazy("Alarms"), "notification_important", open_alarms_badge),
     ]),
     (gettext_lazy("System"), [
         Item("auth.user", gettext_lazy("Operators"), "group"),

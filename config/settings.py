@@ -160,6 +160,12 @@ AUTO_BLOCK_FAILURES = env.number("AUTO_BLOCK_FAILURES", 30)
 NOTIFICATION_TIMEOUT_S = 5.0
 NOTIFICATION_ALLOW_HTTP = env.flag("NOTIFICATION_ALLOW_HTTP", default=False)  # for the demo merchant on this machine
 NOTIFICATION_PRIVATE_HOSTS = env.listed("NOTIFICATION_PRIVATE_HOSTS")  # host:port pairs inside our own network
+# Off, an app is told anywhere until it has its first registered host, and from then on only at those.
+NOTIFICATION_HOSTS_REQUIRED = env.flag("NOTIFICATION_HOSTS_REQUIRED", default=False)
+NOTIFICATION_IN_FLIGHT_MAX = env.number("NOTIFICATION_IN_FLIGHT_MAX", 2)  # attempts for one app at the same time
+NOTIFICATION_PAUSE_AFTER = env.number("NOTIFICATION_PAUSE_AFTER", 10)  # failures in a row of one app's host
+NOTIFICATION_PROBE_S = env.number("NOTIFICATION_PROBE_S", 60)  # from the pause to its first probe; then ever longer
+NOTIFICATION_CATCH_UP_PER_S = env.number("NOTIFICATION_CATCH_UP_PER_S", 20)  # of what is overdue, for one app
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
@@ -197,6 +203,8 @@ CREATE_WAIT_S = 3.0  # how long `POST /orders` waits for the channel unless the 
 CREATE_WAIT_MAX_S = 10.0
 CREATE_WAITERS_MAX = env.number("CREATE_WAITERS_MAX", 4)  # per web process: a slow channel may not take every thread
 CASHIER_SANDBOX = env.flag("CASHIER_SANDBOX", default=False)
+# Every app gets a wrongly signed notification now and then, which it must refuse. Elsewhere an operator chooses apps.
+NOTIFICATION_SIGN_TESTS = env.flag("NOTIFICATION_SIGN_TESTS", default=CASHIER_SANDBOX)
 
 # --- for integrators --------------------------------------------------------------------------------------------------
 # A platform to integrate against: it has the signature workbench, and serves `/sandbox/openapi/v1/` as well. It tells

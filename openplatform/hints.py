@@ -29,23 +29,24 @@ class _Publisher:
         self.connection: Connection | None = None
         self.quiet_until = 0.0
 
-    def publish(self, name: str, *, queue: str, kwargs: dict[str, Any]) -> bool:
+    def publish(self, name: str, *, queue: str, kwargs: dict[str, Any], delay_s: float = 0.0) -> bool:
         if time.monotonic() < self.quiet_until or not self.lock.acquire(timeout=TIMEOUT_S):
             return False
         try:
             if time.monotonic() < self.quiet_until:  # somebody failed while we waited
                 return False
-            return self._try(name, queue=queue, kwargs=kwargs)
+            return self._try(name, queue=queue, kwargs=kwargs, delay_s=delay_s)
         finally:
             self.lock.release()
 
-    def _try(self, name: str, *, queue: str, kwargs: dict[str, Any]) -> bool:
+    def _try(self, name: str, *, queue: str, kwargs: dict[str, Any], delay_s: float) -> bool:
         try:
             if self.connection is None:
                 self.connection = _connect()
             current_app.send_task(
-                name, kwargs=kwargs, queue=queue, connection=self.connection, retry=False, ignore_result=True
-            )
+                name, kwargs=kwargs, queue=queue, connection=self.connection, retry=False, ignore_result=True,
+                countdown=delay_s or None,
+            )  # fmt: skip
         except Exception as error:  # noqa: BLE001 - each broker's client has its own errors, and none may reach a caller
             logger.warning("the broker does not take hints (%s); sweeps will do the work", type(error).__name__)
             self.quiet_until = time.monotonic() + QUIET_S
@@ -88,6 +89,6 @@ def hint(name: str, *, queue: str = "default", **kwargs: Any) -> None:
         transaction.on_commit(lambda: send_now(name, queue=queue, **kwargs), robust=True)
 
 
-def send_now(name: str, *, queue: str = "default", **kwargs: Any) -> bool:
-    """Wake a worker now. False when the broker did not take it, within about half a second."""
-    return _publisher.publish(name, queue=queue, kwargs=kwargs)
+def send_now(name: str, *, queue: str = "default", delay_s: float = 0.0, **kwargs: Any) -> bool:
+    """Wake a worker now, or in `delay_s`. False when the broker did not take it, within about half a second."""
+    return _publisher.publish(name, queue=queue, kwargs=kwargs, delay_s=delay_s)

@@ -4,6 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from openplatform import idempotency
+from openplatform.conformance import run
 from openplatform.notifications import delivery, sweep
 
 
@@ -20,3 +21,8 @@ def sweep_notifications() -> None:
 @shared_task(name="openplatform.delete_old_idempotency_keys")
 def delete_old_idempotency_keys() -> None:
     idempotency.delete_old_keys(now=timezone.now())
+
+
+@shared_task(name="openplatform.run_conformance")
+def run_conformance(*, run_id: int) -> None:
+    run.run_conformance(run_id=run_id, clock=timezone.now, budget_s=run.TASK_BUDGET_S)

@@ -14,11 +14,11 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, Protocol
 
 import certifi
 import requests
@@ -32,6 +32,7 @@ from openplatform.addresses import is_public
 
 RESOLVER_THREADS = 8  # a thread that waits for a dead name server is left behind until the C library gives up
 READ_CHUNK_BYTES = 65_536
+EXCERPT_S = 1.0  # an answer whose status alone counts: how long its body may still arrive for whoever reads the log
 
 
 class TransportError(Exception):
@@ -52,7 +53,7 @@ class NoAnswer(TransportError):
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What came back, whole: `body` is the raw bytes, at most the cap that was asked for."""
+    """What came back: `body` is the raw bytes, at most the cap that was asked for; whole, unless an excerpt was."""
 
     status: int
     headers: CaseInsensitiveDict[str]
@@ -77,6 +78,14 @@ _budget: ContextVar[_Budget] = ContextVar("transport_budget")
 
 def _time_left() -> float:
     return _budget.get().left()
+
+
+class Body(Protocol):
+    """A request's body that is not in memory, or not to be sent at once. Its length is told to the peer before."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class _DeadlineSocket(socket.socket):
@@ -250,16 +259,18 @@ def send(  # noqa: PLR0913 - the one place where a request is described
     method: str,
     url: str,
     headers: Mapping[str, str],
-    body: bytes = b"",
+    body: bytes | Body = b"",
     deadline_s: float,
     connect_s: float,
     bytes_max: int,
     private_hosts: frozenset[str] = frozenset(),
     session: Session | None = None,
+    is_excerpt: bool = False,
 ) -> Reply:
     """Send one request and return the whole answer within `deadline_s` seconds of now, whatever the peer does.
 
-    `private_hosts` names "host:port" pairs that may resolve to addresses that are not public.
+    `private_hosts` names "host:port" pairs that may resolve to addresses that are not public. With `is_excerpt` the
+    status decides: of the body comes back what arrives of it, and neither its size nor its end is an error.
     Raises NotSent or NoAnswer; ValueError when `url` is not in its normal form (what was signed must be what is sent).
     """
     session = session or _own_session(private_hosts)
@@ -268,26 +279,65 @@ def send(  # noqa: PLR0913 - the one place where a request is described
     if request.url != url:
         raise ValueError("the URL would be changed on its way out: pass it in its normal form")
     budget = _Budget(ends_at=time.monotonic() + deadline_s, connect_s=connect_s, private_hosts=private_hosts)
+    exchange = _exchange_for_excerpt if is_excerpt else _exchange
     with _spending(budget):
         try:
-            return _exchange(session, request, bytes_max=bytes_max)
+            return exchange(session, request, bytes_max=bytes_max)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise NoAnswer("deadline" if time.monotonic() >= budget.ends_at else "connection_broken") from error
 
 
 def _exchange(session: Session, request: requests.PreparedRequest, *, bytes_max: int) -> Reply:
-    answer = session.requests.send(request, stream=True, allow_redirects=False, timeout=_time_left())
-    whole = False
+    answer = _answer(session, request)
     body = bytearray()
-    try:
-        while len(body) <= bytes_max and (chunk := answer.raw.read1(READ_CHUNK_BYTES, decode_content=False)):
+    with _closed_unless_whole(answer) as reading:
+        for chunk in _chunks(answer):
             body += chunk
-        whole = len(body) <= bytes_max
+            if len(body) > bytes_max:
+                raise NoAnswer("body_too_large")
+        reading.is_whole = True
+    return Reply(status=answer.status_code, headers=answer.headers, body=bytes(body))
+
+
+def _exchange_for_excerpt(session: Session, request: requests.PreparedRequest, *, bytes_max: int) -> Reply:
+    """The peer has answered with its status: how it goes on from there cannot take that back."""
+    answer = _answer(session, request)
+    body = bytearray()
+    budget = _budget.get()
+    short = replace(budget, ends_at=min(budget.ends_at, time.monotonic() + EXCERPT_S))
+    with _closed_unless_whole(answer) as reading, _spending(short), suppress(HTTPError, OSError, ValueError):
+        for chunk in _chunks(answer):
+            body += chunk
+            if len(body) > bytes_max:
+                break
+        else:
+            reading.is_whole = True
+    return Reply(status=answer.status_code, headers=answer.headers, body=bytes(body[:bytes_max]))
+
+
+def _answer(session: Session, request: requests.PreparedRequest) -> requests.Response:
+    return session.requests.send(request, stream=True, allow_redirects=False, timeout=_time_left())
+
+
+def _chunks(answer: requests.Response) -> Iterator[bytes]:
+    """Never decompressed: what was sent small stays small."""
+    while chunk := answer.raw.read1(READ_CHUNK_BYTES, decode_content=False):
+        yield chunk
+
+
+@dataclass
+class _Reading:
+    is_whole: bool = False
+
+
+@contextmanager
+def _closed_unless_whole(answer: requests.Response) -> Iterator[_Reading]:
+    """Never hand a half-read connection to the next request."""
+    reading = _Reading()
+    try:
+        yield reading
     finally:
-        if whole:
+        if reading.is_whole:
             answer.raw.release_conn()
         else:
-            answer.raw.close()  # never hand a half-read connection to the next request
-    if not whole:
-        raise NoAnswer("body_too_large")
-    return Reply(status=answer.status_code, headers=answer.headers, body=bytes(body))
+            answer.raw.close()

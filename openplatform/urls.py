@@ -7,6 +7,7 @@ from openplatform.api.views import (
     NotificationsView,
     NotificationView,
     PlatformKeysView,
+    ReplayNotificationsView,
     ReplayNotificationView,
     schema_view,
 )
@@ -49,6 +50,7 @@ urlpatterns = [
     path("keys/<serial_no:serial_no>/retire", RetireKeyView.as_view(), name="key-retire"),
     path("keys/<serial_no:serial_no>/revoke", RevokeKeyView.as_view(), name="key-revoke"),
     path("notifications", NotificationsView.as_view(), name="notifications"),
+    path("notifications/replay", ReplayNotificationsView.as_view(), name="notifications-replay"),
     path("notifications/<event_id:event_id>", NotificationView.as_view(), name="notification"),
     path("notifications/<event_id:event_id>/replay", ReplayNotificationView.as_view(), name="notification-replay"),
     path("schema.json", schema_view, name="openapi-schema"),

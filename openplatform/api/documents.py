@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 
 from openplatform.api.serializers import (
     NotificationDetailSerializer,
@@ -10,6 +10,8 @@ from openplatform.api.serializers import (
     NotificationQuerySerializer,
     NotificationSerializer,
     PlatformKeysSerializer,
+    ReplayedSerializer,
+    ReplaySerializer,
 )
 from openplatform.documents import answer, problems
 
@@ -25,12 +27,12 @@ _NOTIFICATION: dict[str, Any] = {
     "app_id": APP_ID, "event_id": "249832150399651842", "type": "order.succeeded",
     "object_no": "249831802119487490", "object_version": 3, "status": "owed",
     "notify_url": "https://shop.example/notify", "attempts_count": 1, "next_attempt_at": "2026-01-02T04:01:30Z",
-    "created_at": "2026-01-02T04:01:12Z", "delivered_at": None,
+    "paused_since": None, "created_at": "2026-01-02T04:01:12Z", "delivered_at": None,
     "data": {"order_no": "249831802119487490", "status": "SUCCEEDED", "amount_fen": 4030},
 }  # fmt: skip
 _ATTEMPT = {
-    "attempt_no": 1, "attempted_at": "2026-01-02T04:01:12Z", "duration_ms": 5003, "status_code": None,
-    "error": "timeout", "response_excerpt": None,
+    "attempt_no": 1, "kind": "scheduled", "attempted_at": "2026-01-02T04:01:12Z", "duration_ms": 5003,
+    "status_code": None, "error": "timeout", "response_excerpt": None,
 }  # fmt: skip
 
 list_platform_keys = extend_schema(
@@ -65,5 +67,21 @@ replay_notification = extend_schema(
     responses={
         202: answer(NotificationSerializer, "It is owed again.", owed=_NOTIFICATION | {"attempts_count": 0}),
         **problems(404),
+    },
+)  # fmt: skip
+replay_notifications = extend_schema(
+    tags=TAG_NOTIFICATIONS, operation_id="replayNotifications", summary="Send many notifications again",
+    description="All that match, at most 1000 at once, the oldest first; they go out a few at a time. One that is at"
+    " the beginning of its schedule already is left as it is, so the same request again goes on with the rest.",
+    request=ReplaySerializer,
+    examples=[
+        OpenApiExample(
+            "one morning", request_only=True,
+            value={"status": "held", "created_from": "2026-01-02T00:00:00Z", "created_until": "2026-01-02T04:00:00Z"},
+        ),
+    ],
+    responses={
+        202: answer(ReplayedSerializer, "They are owed again.",
+                    all_of_them={"app_id": APP_ID, "replayed_count": 12, "has_more": False}),
     },
 )  # fmt: skip

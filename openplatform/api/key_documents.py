@@ -27,7 +27,7 @@ _SERIAL_NO = OpenApiParameter(
 _REGISTERED: dict[str, Any] = {
     "app_id": APP_ID, "serial_no": _SERIAL, "purpose": "sign", "algorithm": "Ed25519",
     "fingerprint": "e6fe3b0bcf1b5d2a7c9e8d4f60517283940a1b2c3d4e5f60718293a4b5c6d7e8",
-    "scopes": ["orders:read", "orders:write"], "status": "pending", "not_before": "2026-01-02T04:00:00Z",
+    "scopes": ["payments:write", "queries:read"], "status": "pending", "not_before": "2026-01-02T04:00:00Z",
     "not_after": None, "last_used_at": None, "created_at": "2026-01-02T04:00:00Z", "revoked_at": None,
     "challenge": {
         "how": "sign", "text": f"fenpay-key-proof:{APP_ID}:e6fe3b0b…:Zm9v…", "expires_at": "2026-01-02T04:10:00Z",
@@ -50,7 +50,7 @@ list_keys = extend_schema(
 register_key = extend_schema(
     tags=TAG_KEYS, operation_id="registerKey", summary="Register a public key", request=OfferSerializer,
     description="It counts once the challenge in the answer is answered: whoever registers a key must hold it.",
-    examples=[_shown("Ed25519", {"public_key_pem": _PEM, "scopes": ["orders:read", "orders:write"]})],
+    examples=[_shown("Ed25519", {"public_key_pem": _PEM, "scopes": ["payments:write", "queries:read"]})],
     responses={201: answer(AppKeySerializer, "It waits for its proof.", pending=_REGISTERED), **problems(403, 422)},
 )  # fmt: skip
 prove_key = extend_schema(

@@ -7,7 +7,9 @@ from rest_framework import serializers
 
 from openplatform.key_material import Purpose
 from openplatform.models import Notification, NotificationAttempt, PlatformKey
-from openplatform.models.notification import NotificationStatus
+from openplatform.models.notification import AttemptKind, NotificationStatus
+from openplatform.notifications.replay import Filter
+from openplatform.serializers import MomentField, StrictSerializer
 
 LIMIT_DEFAULT = 50
 ID = r"^[1-9][0-9]{0,18}$"
@@ -34,8 +36,43 @@ class NotificationQuerySerializer(serializers.Serializer[Any]):
         }
 
 
+class ReplaySerializer(StrictSerializer):
+    """Which of the app's notifications; what is given must fit all together, and something must be given."""
+
+    status = serializers.ChoiceField(NotificationStatus.values, required=False)
+    event_type = serializers.RegexField(r"^[a-z_.]{1,64}$", required=False)
+    object_no = serializers.RegexField(ID, required=False, help_text="of the order or the refund")
+    created_from = MomentField(required=False, help_text="created at this time or later")
+    created_until = MomentField(required=False, help_text="created before this time")
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        if not data:
+            raise serializers.ValidationError("name at least one of " + ", ".join(self.fields))
+        start, end = data.get("created_from"), data.get("created_until")
+        if start and end and start >= end:
+            raise serializers.ValidationError({"created_until": ["must be after created_from"]})
+        return data
+
+    def matching(self, *, app_id: int) -> Filter:
+        """Of that app and of no other."""
+        wanted = dict(self.validated_data)
+        if "object_no" in wanted:
+            wanted["object_no"] = int(wanted["object_no"])
+        return Filter(app_id=app_id, **wanted)
+
+
+class ReplayedSerializer(serializers.Serializer[Any]):
+    app_id = serializers.CharField()
+    replayed_count = serializers.IntegerField(help_text="at most 1000, the oldest first")
+    has_more = serializers.BooleanField(help_text="the same request again goes on with the rest")
+
+
 class AttemptSerializer(serializers.Serializer[Any]):
     attempt_no = serializers.IntegerField()
+    kind = serializers.ChoiceField(
+        AttemptKind.values,
+        help_text="`probe`: your host is paused; `sign_test`: wrongly signed, refuse it; neither is of the schedule",
+    )
     attempted_at = serializers.CharField()
     duration_ms = serializers.IntegerField()
     status_code = serializers.IntegerField(allow_null=True)
@@ -53,6 +90,9 @@ class NotificationSerializer(serializers.Serializer[Any]):
     notify_url = serializers.CharField()
     attempts_count = serializers.IntegerField()
     next_attempt_at = serializers.CharField(allow_null=True)
+    paused_since = serializers.CharField(
+        allow_null=True, help_text="it is owed, and its host did not answer too often: nothing but probes is sent there"
+    )
     created_at = serializers.CharField()
     delivered_at = serializers.CharField(allow_null=True)
     data = serializers.DictField()  # type: ignore[assignment]
@@ -94,6 +134,7 @@ def present_notification(notification: Notification) -> dict[str, Any]:
         "notify_url": notification.notify_url,
         "attempts_count": notification.attempts_count,
         "next_attempt_at": moment(notification.next_attempt_at),
+        "paused_since": moment(notification.paused_at),
         "created_at": moment(notification.created_at),
         "delivered_at": moment(notification.delivered_at),
         "data": notification.data,
@@ -103,6 +144,7 @@ def present_notification(notification: Notification) -> dict[str, Any]:
 def present_attempt(attempt: NotificationAttempt) -> dict[str, Any]:
     return {
         "attempt_no": attempt.attempt_no,
+        "kind": attempt.kind,
         "attempted_at": moment(attempt.attempted_at),
         "duration_ms": attempt.duration_ms,
         "status_code": attempt.status_code,

@@ -14,13 +14,14 @@ from openplatform.api import documents
 from openplatform.api.base import OpenApiView
 from openplatform.api.serializers import (
     NotificationQuerySerializer,
+    ReplaySerializer,
     present_attempt,
     present_notification,
     present_platform_key,
 )
 from openplatform.keys import live_platform_keys
-from openplatform.notifications.queries import own_notification, own_notifications
-from openplatform.notifications.replay import NotificationNotFound, replay_one
+from openplatform.notifications.queries import NotificationNotFound, own_notification, own_notifications
+from openplatform.notifications.replay import replay_matching, replay_one
 from openplatform.problems import MethodNotAllowed, NotFound, Problem, plain_answer, translate
 from openplatform.scopes import ANY_KEY, Scope
 from openplatform.serializers import NoFields
@@ -90,6 +91,25 @@ class ReplayNotificationView(OpenApiView):
         NoFields(data=request.data).is_valid(raise_exception=True)
         notification = replay_one(app_id=self.caller.app_id, notification_id=event_id, now=timezone.now())
         return Response(present_notification(notification), status=202)
+
+
+class ReplayNotificationsView(OpenApiView):
+    """Send again all that match, up to 1000 at once, the oldest first. They go out a few at a time.
+
+    A notification that is at the beginning of its schedule already is left as it is. So the same request again, after
+    an answer that never came or that said `has_more`, goes on with the rest and sends nothing twice before its time.
+    """
+
+    scopes = {"POST": Scope.QUERIES_READ}
+
+    @documents.replay_notifications
+    def post(self, request: Request) -> Response:
+        wish = ReplaySerializer(data=request.data)
+        wish.is_valid(raise_exception=True)
+        app_id = self.caller.app_id
+        replayed = replay_matching(matching=wish.matching(app_id=app_id), now=timezone.now())
+        answer = {"app_id": str(app_id), "replayed_count": replayed.count, "has_more": replayed.has_more}
+        return Response(answer, status=202)
 
 
 def schema_view(request: HttpRequest) -> HttpResponse:

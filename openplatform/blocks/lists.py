@@ -14,14 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from openplatform.blocks.networks import FOR_EVER, Address, Network, NetworkTable, place_of, read_address
-from openplatform.blocks.values import Kind, host_and_above, payer_index
+from openplatform.blocks.values import Kind, host_and_above, host_text, payer_index
 from openplatform.caches import TimedCache
 from openplatform.client_ip import UNKNOWN
-from openplatform.models.blocks import AppAddress, BlockEntry, BlockSource, ExemptAddress, ListMarker
+from openplatform.models.blocks import AppAddress, BlockEntry, BlockSource, ExemptAddress, ListMarker, NotifyHost
 
 REFRESH_S = 4.0  # with the time that reading takes, a change is in force everywhere within five seconds
 FAILING_S = 30.0
@@ -40,6 +41,7 @@ class Lists:
     exempt: NetworkTable
     others: Mapping[tuple[str, str], float] = field(default_factory=dict)
     app_places: Mapping[int, NetworkTable] = field(default_factory=dict)
+    notify_hosts: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
     def blocks_address(self, text: str, *, now: datetime) -> bool:
         """`text` as client_ip() gives it. Who has no address that we know cannot be told from others: not blocked."""
@@ -67,6 +69,11 @@ class Lists:
         """Whether this app calls from this address, if it named any at all."""
         places = self.app_places.get(app_id)
         return places is None or places.holds(read_address(address), at=now.timestamp())
+
+    def may_be_told(self, *, app_id: int, host: str) -> bool:
+        """Whether this app is told at this host: one of its own, or any while it has none and none is required."""
+        hosts = self.notify_hosts.get(app_id)
+        return not settings.NOTIFICATION_HOSTS_REQUIRED if hosts is None else host_text(host) in hosts
 
     def _blocks(self, kind: Kind, value: str, *, now: datetime) -> bool:
         return now.timestamp() < self.others.get((kind, value), 0)
@@ -133,6 +140,7 @@ def _read(last: Lists | None) -> Lists:
         entries=entries,
         exempt=ExemptAddress.live(now=now).values_list("value", flat=True),
         app_places=AppAddress.live(now=now).values_list("app_id", "value"),
+        notify_hosts=NotifyHost.live(now=now).values_list("app_id", "value"),
     )
 
 
@@ -142,6 +150,7 @@ def _compiled(
     entries: Iterable[tuple[str, str, str, datetime | None]],
     exempt: Iterable[str],
     app_places: Iterable[tuple[int, str]],
+    notify_hosts: Iterable[tuple[int, str]],
 ) -> Lists:
     named: list[tuple[str, float]] = []
     caught: list[tuple[str, float]] = []
@@ -154,17 +163,22 @@ def _compiled(
             named.append((value, until))
         else:
             caught.append((value, until))
-    by_app: dict[int, list[str]] = {}
-    for app_id, value in app_places:
-        by_app.setdefault(app_id, []).append(value)
     return Lists(
         marker=marker,
         named=NetworkTable(_places(named)),
         caught=NetworkTable(_places(caught)),
         exempt=_lasting(exempt),
         others=others,
-        app_places={app_id: _lasting(values) for app_id, values in by_app.items()},
+        app_places={app_id: _lasting(values) for app_id, values in _by_app(app_places).items()},
+        notify_hosts={app_id: frozenset(values) for app_id, values in _by_app(notify_hosts).items()},
     )
+
+
+def _by_app(pairs: Iterable[tuple[int, str]]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for app_id, value in pairs:
+        found.setdefault(app_id, []).append(value)
+    return found
 
 
 def _lasting(values: Iterable[str]) -> NetworkTable:

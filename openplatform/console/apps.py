@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.decorators import action
 
-from openplatform.console import face
+from openplatform.console import delivery, face
 from openplatform.console.base import RecordAdmin, column, deed
 from openplatform.models import App, Merchant
 from openplatform.models.app import AppStatus
@@ -71,7 +71,7 @@ class AppAdmin(SwitchableAdmin):
     fields = ("app_id", "name", "merchant", "shown_status", "accepts_wechatpay_scheme", "created_at")
     readonly_fields = ("app_id", "shown_status", "created_at")
     add_fields = ("merchant", "name")
-    actions_detail = ("wechatpay_face",)
+    actions_detail = ("delivery", "wechatpay_face")
     autocomplete_fields = ("merchant",)
     ordering = ("-created_at",)
 
@@ -82,6 +82,16 @@ class AppAdmin(SwitchableAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[App]:
         queryset: QuerySet[App] = super().get_queryset(request)
         return queryset.defer("apiv3_key_sealed")
+
+    @action(  # type: ignore[untyped-decorator]
+        description=_("Notifications"), url_path="notifications", permissions=["delivery"], icon="outgoing_mail"
+    )
+    def delivery(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Its hosts and how they are doing, its webhook secret, its tests."""
+        return delivery.page(self, request, object_id)
+
+    def has_delivery_permission(self, request: HttpRequest, object_id: object = None) -> bool:  # noqa: ARG002
+        return self.may(request, "view_app")
 
     @action(  # type: ignore[untyped-decorator]
         description=_("WeChat Pay interface"), url_path="wechatpay-interface", permissions=["face"], icon="swap_horiz"

@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from openplatform.blocks.queries import about
 from openplatform.blocks.values import ListingRefused
 from openplatform.console.base import RecordAdmin, column, deed
-from openplatform.models import AppAddress, BlockEntry, ExemptAddress
+from openplatform.models import AppAddress, BlockEntry, ExemptAddress, NotifyHost
 from openplatform.models.blocks import BlockSource, Listed, ListedState
 
 if TYPE_CHECKING:
@@ -120,6 +120,24 @@ class AppAddressForm(ListedForm):
 
     def enter(self, data: dict[str, Any]) -> AppAddress:
         return AppAddress.allow(
+            app=data["app"], text=data["value"], reason=data["reason"], by=self.operator, now=timezone.now()
+        )
+
+
+class NotifyHostForm(ListedForm):
+    value = forms.CharField(
+        label=_("Host"),
+        max_length=255,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+        help_text=_("As soon as an app has one host here, it is told at no other; names below it do not count."),
+    )
+
+    class Meta:
+        model = NotifyHost
+        fields = ("app", "value", "reason")
+
+    def enter(self, data: dict[str, Any]) -> NotifyHost:
+        return NotifyHost.register(
             app=data["app"], text=data["value"], reason=data["reason"], by=self.operator, now=timezone.now()
         )
 
@@ -238,3 +256,15 @@ class AppAddressAdmin(ListedAdmin):
             if not AppAddress.live(now=timezone.now()).filter(app=app).exists():
                 opened = _("%(app)s has no address left on its list: it may call from everywhere now.") % {"app": app}
                 self.message_user(request, opened, messages.WARNING)
+
+
+@admin.register(NotifyHost)
+class NotifyHostAdmin(ListedAdmin):
+    form = NotifyHostForm
+    list_display = ("value", "app", "shown_state", "reason", "created_by", "created_at", "lifted_by")
+    list_filter = (StateFilter,)
+    list_select_related = ("app",)
+    search_fields = ("=value", "=app__app_id", "app__name")
+    fields = ("app", "value", "state_word", "reason", "created_by", "created_at", "lifted_at", "lifted_by")
+    add_fields = ("app", "value", "reason")
+    autocomplete_fields = ("app",)

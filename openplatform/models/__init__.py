@@ -1,19 +1,26 @@
 """Rows of the open platform. Every write is a factory or a mutator of one of these classes."""
 
+from openplatform.models.alarm import Alarm
 from openplatform.models.app import App
-from openplatform.models.blocks import AppAddress, BlockEntry, ExemptAddress, ListMarker
+from openplatform.models.blocks import AppAddress, BlockEntry, ExemptAddress, ListMarker, NotifyHost
+from openplatform.models.conformance import ConformanceResult, ConformanceRun
+from openplatform.models.endpoint import NotifyEndpoint
 from openplatform.models.idempotency import IdempotencyRecord
 from openplatform.models.key_audit import KeyChallenge, KeyEvent
 from openplatform.models.keys import AppKey, PlatformKey
 from openplatform.models.limits import RateRule
 from openplatform.models.merchant import Merchant
 from openplatform.models.notification import Notification, NotificationAttempt
+from openplatform.models.webhook_secret import WebhookSecret
 
 __all__ = [
+    "Alarm",
     "App",
     "AppAddress",
     "AppKey",
     "BlockEntry",
+    "ConformanceResult",
+    "ConformanceRun",
     "ExemptAddress",
     "IdempotencyRecord",
     "KeyChallenge",
@@ -22,6 +29,9 @@ __all__ = [
     "Merchant",
     "Notification",
     "NotificationAttempt",
+    "NotifyEndpoint",
+    "NotifyHost",
     "PlatformKey",
     "RateRule",
+    "WebhookSecret",
 ]

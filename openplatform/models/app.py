@@ -39,6 +39,7 @@ class App(models.Model):
         help_text=_("Also accept requests signed under WECHATPAY2-SHA256-RSA2048, and double the answer's headers."),
     )
     apiv3_key_sealed = SealedField(null=True)
+    is_sign_tested = models.BooleanField(_("tested with wrong signatures"), default=False)
     created_at = models.DateTimeField(_("created at"))
 
     class Meta:
@@ -56,6 +57,7 @@ class App(models.Model):
         permissions = [
             ("switch_app", "Can enable and disable an app"),
             ("change_wechatpay_face", "Can open and close an app's WeChat Pay interface and replace its APIv3 key"),
+            ("change_delivery", "Can change how an app is told: its secret, its tests, its paused hosts"),
         ]
 
     def __str__(self) -> str:
@@ -91,6 +93,16 @@ class App(models.Model):
     def lock(cls, app_id: int) -> "App":
         """The row, held until the transaction ends. Lock an app before its keys."""
         return cls.objects.select_for_update(of=("self",)).get(pk=app_id)
+
+    @classmethod
+    def lock_delivery(cls, app_id: int) -> None:
+        """Until the transaction ends, nobody else begins to tell this app something. Orders do not wait for it."""
+        cls.objects.select_for_update(no_key=True).values_list("pk").get(pk=app_id)
+
+    def switch_sign_tests(self) -> None:
+        """Begin, or stop, to send it wrongly signed notifications now and then."""
+        self.is_sign_tested = not self.is_sign_tested
+        self.save(update_fields=["is_sign_tested"])
 
     def disable(self) -> None:
         """From within 5 s on, every request of this app is refused as APP_DISABLED."""

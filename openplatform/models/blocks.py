@@ -323,3 +323,35 @@ class AppAddress(ListedPlace):
     def allow(cls, *, app: App, text: str, reason: str, by: str, now: datetime) -> "AppAddress":
         """In force within 5 s. Raises ListingRefused, by a subclass that names why."""
         return cls._enter(text=text, now=now, app=app, reason=reason, created_by=by)
+
+
+class NotifyHost(Listed):
+    """A host at which an app may be told. As soon as an app has one, it is told nowhere else."""
+
+    app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="notify_hosts", verbose_name=_("app"))
+    value = models.CharField(_("host"), max_length=255)
+
+    class Meta:
+        verbose_name = _("notify host of an app")
+        verbose_name_plural = _("notify hosts of apps")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["app", "value"], condition=Q(lifted_at=None), name="notify_host_one_in_force"
+            ),
+            _entered_and_lifted_by_somebody(name="notify_host_by_somebody"),
+        ]
+        permissions = [("lift_notifyhost", "Can take a host off those at which an app is told")]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.value}"
+
+    @classmethod
+    def register(cls, *, app: App, text: str, reason: str, by: str, now: datetime) -> "NotifyHost":
+        """In force within 5 s. Raises ListingRefused, by a subclass that names why."""
+        value = read_value(Kind.NOTIFY_HOST, text).stored
+        with changing_a_list():
+            if cls.live(now=now).filter(app=app, value=value).exists():
+                raise AlreadyListed
+            host = cls(app=app, value=value, reason=reason, created_by=by, created_at=now)
+            host.save(force_insert=True)
+        return host

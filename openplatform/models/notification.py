@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from idgen.fields import SnowflakeField
@@ -15,6 +16,7 @@ from openplatform.models.base import AppendOnly, one_of
 LEASE = timedelta(seconds=30)  # several times the longest attempt: a lease only ends under a process that is dead
 HINT_AGAIN_AFTER = timedelta(seconds=30)
 EXCERPT_LENGTH_MAX = 512
+BROUGHT_FORWARD_MAX = 5_000  # what is beyond waits for its own time, as if nothing had happened
 
 
 class NotificationStatus(models.TextChoices):
@@ -31,8 +33,18 @@ class NotificationShape(models.TextChoices):
     WECHATPAY = "wechatpay", _("WeChat Pay's")
 
 
+class AttemptKind(models.TextChoices):
+    SCHEDULED = "scheduled", _("scheduled")
+    PROBE = "probe", _("probe of a paused host")  # outside the schedule: it takes no step of it
+    SIGN_TEST = "sign_test", _("wrongly signed, to be refused")
+
+
 class Notification(models.Model):
     """The facts of an event never change; each attempt is built from them anew, under the same id."""
+
+    # Not columns: for what kind of attempt this object was claimed, and what notifications.queries.with_pause found.
+    attempt_kind = AttemptKind.SCHEDULED
+    paused_at: datetime | None = None
 
     id = SnowflakeField(_("event id"), primary_key=True)
     app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="notifications", verbose_name=_("app"))
@@ -44,6 +56,12 @@ class Notification(models.Model):
         _("shape"), max_length=16, choices=NotificationShape.choices, default=NotificationShape.NATIVE
     )
     notify_url = models.CharField(_("sent to"), max_length=512)
+    notify_host = models.GeneratedField(
+        verbose_name=_("host"),
+        expression=Coalesce(Func("notify_url", Value(r"^https?://([^/]+)"), function="substring"), Value("")),
+        output_field=models.CharField(max_length=512),
+        db_persist=True,
+    )
     status = models.CharField(
         _("status"), max_length=16, choices=NotificationStatus.choices, default=NotificationStatus.OWED
     )
@@ -80,6 +98,12 @@ class Notification(models.Model):
             models.Index(fields=["id"], condition=Q(status=NotificationStatus.HELD), name="notification_held"),
             models.Index(fields=["app", "-id"], name="notification_by_app"),
             models.Index(fields=["object_no"], name="notification_by_object"),
+            models.Index(
+                fields=["app", "notify_host", "id"],
+                condition=Q(status=NotificationStatus.OWED),
+                name="notification_owed_by_host",
+            ),
+            models.Index(fields=["app"], condition=Q(lease_until__isnull=False), name="notification_in_flight"),
         ]
         permissions = [("replay_notification", "Can send a notification again")]
 
@@ -109,22 +133,44 @@ class Notification(models.Model):
         return notification
 
     @classmethod
-    def claim(cls, notification_id: int, *, now: datetime) -> "Notification | None":
+    def claim(
+        cls, notification_id: int, *, now: datetime, kind: AttemptKind = AttemptKind.SCHEDULED
+    ) -> "Notification | None":
         """Take the row for one attempt if it is due and nobody else has it; None otherwise.
 
         One guarded UPDATE decides, so of any number of tasks at once exactly one gets it. The attempt is counted
-        here: one that kills its process still counts, and such a row ends on the schedule like any other.
+        here: one that kills its process still counts, and such a row ends on the schedule like any other. A probe is
+        outside the schedule: it need not be due, and takes no step.
         """
-        due = cls.objects.filter(
-            Q(lease_until=None) | Q(lease_until__lt=now),
-            pk=notification_id,
-            status=NotificationStatus.OWED,
-            next_attempt_at__lte=now,
+        is_probe = kind == AttemptKind.PROBE
+        free = Q(lease_until=None) | Q(lease_until__lt=now)
+        due = Q() if is_probe else Q(next_attempt_at__lte=now)
+        claimed = cls.objects.filter(free, due, pk=notification_id, status=NotificationStatus.OWED).update(
+            lease_until=now + LEASE,
+            attempts_count=F("attempts_count") + 1,
+            schedule_step=F("schedule_step") + (0 if is_probe else 1),
         )
-        claimed = due.update(
-            lease_until=now + LEASE, attempts_count=F("attempts_count") + 1, schedule_step=F("schedule_step") + 1
+        if not claimed:
+            return None
+        row = cls.objects.select_related("app").get(pk=notification_id)
+        row.attempt_kind = kind
+        return row
+
+    @classmethod
+    def in_flight_count(cls, *, app_id: int, now: datetime) -> int:
+        """How many attempts for this app are being made."""
+        return cls.objects.filter(app_id=app_id, lease_until__gte=now).count()
+
+    @classmethod
+    def bring_forward(cls, *, app_id: int, host: str, now: datetime) -> int:
+        """What waits for this host waits no longer, the oldest first and BROUGHT_FORWARD_MAX at most; their steps of
+        the schedule stay. Returns how many.
+        """
+        waiting = cls.objects.filter(
+            app_id=app_id, notify_host=host, status=NotificationStatus.OWED, next_attempt_at__gt=now
         )
-        return cls.objects.select_related("app").get(pk=notification_id) if claimed else None
+        oldest = waiting.order_by("pk").values("pk")[:BROUGHT_FORWARD_MAX]
+        return cls.objects.filter(pk__in=oldest).update(next_attempt_at=now, hinted_at=None)
 
     def is_mine_after(self, claimed: "Notification") -> bool:
         """Whether nobody claimed this row again since `claimed` was read."""
@@ -149,14 +195,23 @@ class Notification(models.Model):
         self.hinted_at = None
         self.save(update_fields=["next_attempt_at", "lease_until", "hinted_at"])
 
+    def count_sign_test(self) -> None:
+        """One more attempt after the delivery: it changes nothing but the count."""
+        self.attempts_count += 1
+        self.attempt_kind = AttemptKind.SIGN_TEST
+        self.save(update_fields=["attempts_count"])
+
     def replay(self, *, now: datetime) -> None:
         """Owe it again, from the beginning of the schedule, whatever became of it before; the same event id."""
-        self.status = NotificationStatus.OWED
-        self.next_attempt_at = now
-        self.schedule_step = 0
-        self.delivered_at = None
-        self.hinted_at = None
-        self.save(update_fields=["status", "next_attempt_at", "schedule_step", "delivered_at", "hinted_at"])
+        self.replay_all([self.pk], now=now)
+        self.refresh_from_db()
+
+    @classmethod
+    def replay_all(cls, notification_ids: list[int], *, now: datetime) -> None:
+        """The same for many."""
+        cls.objects.filter(pk__in=notification_ids).update(
+            status=NotificationStatus.OWED, next_attempt_at=now, schedule_step=0, delivered_at=None, hinted_at=None
+        )
 
     @classmethod
     def remember_hints(cls, notification_ids: list[int], *, now: datetime) -> None:
@@ -183,6 +238,7 @@ class NotificationAttempt(AppendOnly):
         Notification, on_delete=models.PROTECT, related_name="attempts", verbose_name=_("notification")
     )
     attempt_no = models.PositiveIntegerField(_("attempt"))
+    kind = models.CharField(_("kind"), max_length=16, choices=AttemptKind.choices, default=AttemptKind.SCHEDULED)
     attempted_at = models.DateTimeField(_("attempted at"))
     duration_ms = models.PositiveIntegerField(_("took (ms)"))
     status_code = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)
@@ -195,6 +251,7 @@ class NotificationAttempt(AppendOnly):
         ordering = ["-attempt_no"]
         constraints = [
             models.UniqueConstraint(fields=["notification", "attempt_no"], name="notification_attempt_no_unique"),
+            one_of("kind", AttemptKind, name="notification_attempt_kind_known"),
             models.CheckConstraint(
                 condition=Q(status_code__isnull=False) | ~Q(error=""), name="notification_attempt_says_how_it_went"
             ),
@@ -209,6 +266,7 @@ class NotificationAttempt(AppendOnly):
         cls(
             notification=claimed,
             attempt_no=claimed.attempts_count,
+            kind=claimed.attempt_kind,
             attempted_at=attempted_at,
             duration_ms=duration_ms,
             **outcome,

@@ -1,8 +1,9 @@
 """One attempt to deliver one notification.
 
-1. Claim the row by a lease: of any number of workers exactly one goes on.
+1. Claim the row by a lease: of any number of workers exactly one goes on, and no app has more than its places.
 2. Call the merchant's server outside any transaction, under one total deadline.
-3. Write down how it went, and what follows from it.
+3. Write down how it went, and what follows from it for the row and for the host.
+4. Give the place to the next that is overdue.
 
 A process that dies in between leaves a lease that runs out; the attempt counted, and the sweep finds the row again.
 """
@@ -11,89 +12,59 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
 from django.db import transaction
 from opentelemetry.trace import SpanKind
 
-from openplatform import notify_urls, transport
-from openplatform.blocks.lists import current_lists
 from openplatform.faults import fault_point
 from openplatform.keys import signer
 from openplatform.models import Notification, NotificationAttempt
-from openplatform.models.notification import EXCERPT_LENGTH_MAX, NotificationStatus
-from openplatform.notifications.message import build_body, build_headers
+from openplatform.models.notification import AttemptKind, NotificationStatus
+from openplatform.notifications import health, sign_tests
+from openplatform.notifications.message import message_for
 from openplatform.notifications.schedule import ATTEMPTS_MAX, wait_after
+from openplatform.notifications.sending import Outcome, post
+from openplatform.notifications.sweep import wake_next
+from openplatform.notifications.turns import claim
 from openplatform.tracing import span
 
-ANSWER_BYTES_MAX = 4_096
-CONNECT_S = 3.0
-
+Clock = Callable[[], datetime]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How an attempt went: an HTTP status, or the one word that says why there is none."""
-
-    status_code: int | None = None
-    error: str = ""
-    response_excerpt: str = ""
-
-    @property
-    def is_delivered(self) -> bool:
-        return self.status_code is not None and 200 <= self.status_code < 300
-
-    @property
-    def is_gone(self) -> bool:
-        return self.status_code == 410
-
-
-def deliver_notification(*, notification_id: int, clock: Callable[[], datetime]) -> bool:
+def deliver_notification(*, notification_id: int, clock: Clock) -> bool:
     """Make the attempt that is due, if it is and nobody else makes it. Whether it was delivered."""
     signer(now=clock())  # raises when we cannot sign: our own trouble must not use up a merchant's schedule
-    claimed = Notification.claim(notification_id, now=clock())
+    claimed = claim(notification_id, now=clock())
     if claimed is None:
         return False
-    if claimed.schedule_step > ATTEMPTS_MAX:  # its processes died at every attempt
-        now = clock()
-        record_outcome(claimed=claimed, outcome=Outcome(error="worker_lost"), attempted_at=now, duration_ms=0, now=now)
-        return False
-    attempted_at, started = clock(), time.monotonic()
-    with span("notification.deliver", traceparent=claimed.traceparent, kind=SpanKind.CLIENT) as current:
-        outcome = call_merchant(claimed, now=attempted_at)
-        current.set_attribute("http.response.status_code", outcome.status_code or 0)
-        current.set_attribute("fenpay.event_id", str(claimed.pk))
-    fault_point("notification.sent")
-    duration_ms = int((time.monotonic() - started) * 1000)
-    record_outcome(claimed=claimed, outcome=outcome, attempted_at=attempted_at, duration_ms=duration_ms, now=clock())
+    outcome = _attempt(claimed, clock=clock)
+    if outcome.is_delivered:
+        sign_tests.test_if_due(claimed, clock=clock)
+    wake_next(app_id=claimed.app_id, now=clock())
     return outcome.is_delivered
 
 
+def _attempt(claimed: Notification, *, clock: Clock) -> Outcome:
+    attempted_at, started = clock(), time.monotonic()
+    if claimed.schedule_step > ATTEMPTS_MAX:  # its processes died at every attempt
+        outcome = Outcome(error="worker_lost")
+    else:
+        outcome = call_merchant(claimed, now=attempted_at)
+    fault_point("notification.sent")
+    duration_ms = int((time.monotonic() - started) * 1000)
+    record_outcome(claimed=claimed, outcome=outcome, attempted_at=attempted_at, duration_ms=duration_ms, now=clock())
+    return outcome
+
+
 def call_merchant(notification: Notification, *, now: datetime) -> Outcome:
-    """POST it. Every way in which the merchant's server can misbehave is an outcome, none is an error."""
-    if current_lists().blocks_host(notify_urls.host_of(notification.notify_url), now=now):
-        return Outcome(error="host_blocked")
-    body = build_body(notification)
-    try:
-        notify_urls.validate(notification.notify_url)
-        reply = transport.send(
-            method="POST",
-            url=notification.notify_url,
-            headers=build_headers(notification, body=body, now=now),
-            body=body,
-            deadline_s=settings.NOTIFICATION_TIMEOUT_S,
-            connect_s=CONNECT_S,
-            bytes_max=ANSWER_BYTES_MAX,
-            private_hosts=notify_urls.private_hosts(),
-        )
-    except notify_urls.NotifyUrlRefused:
-        return Outcome(error="url_refused")
-    except transport.TransportError as error:
-        return Outcome(error=error.reason)
-    return Outcome(status_code=reply.status, response_excerpt=_excerpt(reply.body))
+    with span("notification.deliver", traceparent=notification.traceparent, kind=SpanKind.CLIENT) as current:
+        message = message_for(notification, now=now)
+        outcome = post(message, app_id=notification.app_id, url=notification.notify_url, now=now)
+        current.set_attribute("http.response.status_code", outcome.status_code or 0)
+        current.set_attribute("fenpay.event_id", str(notification.pk))
+    return outcome
 
 
 def record_outcome(
@@ -101,6 +72,7 @@ def record_outcome(
 ) -> None:
     """Write the attempt down and move on: delivered, gone, again later, or held when the schedule is used up."""
     with transaction.atomic():
+        has_recovered = health.note(claimed, outcome=outcome, now=now)
         row = Notification.objects.select_for_update().get(pk=claimed.pk)
         NotificationAttempt.record(
             claimed=claimed,
@@ -110,14 +82,23 @@ def record_outcome(
             error=outcome.error,
             response_excerpt=outcome.response_excerpt,
         )
-        if outcome.is_delivered:
-            row.deliver(now=now)
-        elif row.status != NotificationStatus.OWED or not row.is_mine_after(claimed):
-            return  # our lease ran out and somebody else was or is at it: what they find out counts
-        elif outcome.is_gone:
-            row.stop()
-        else:
-            _retry_or_hold(row, now=now)
+        _move_on(row, claimed=claimed, outcome=outcome, now=now)
+    if has_recovered:
+        # In a statement of its own: that it was delivered stands, even if this takes too long.
+        Notification.bring_forward(app_id=claimed.app_id, host=claimed.notify_host, now=now)
+
+
+def _move_on(row: Notification, *, claimed: Notification, outcome: Outcome, now: datetime) -> None:
+    if outcome.is_delivered:
+        row.deliver(now=now)
+    elif row.status != NotificationStatus.OWED or not row.is_mine_after(claimed):
+        return  # our lease ran out and somebody else was or is at it: what they find out counts
+    elif outcome.is_gone:
+        row.stop()
+    elif claimed.attempt_kind == AttemptKind.PROBE:
+        row.retry(at=now)  # to the end of the queue, on the same step: the next probe takes another one
+    else:
+        _retry_or_hold(row, now=now)
 
 
 def _retry_or_hold(row: Notification, *, now: datetime) -> None:
@@ -129,8 +110,3 @@ def _retry_or_hold(row: Notification, *, now: datetime) -> None:
     else:
         row.hold()
         logger.error("notification %s is held: %s attempts failed", row.pk, row.attempts_count)
-
-
-def _excerpt(body: bytes) -> str:
-    """A merchant's answer is shown to operators: as text, short, and nothing that a database would refuse."""
-    return body[:EXCERPT_LENGTH_MAX].decode("utf-8", "replace").replace("\x00", "")

@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import Direction, OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 
+from openplatform import envelopes
 from openplatform.documents import answer, problems
 from payments.api import examples
 from payments.api.errors import ChannelRejected, problem_of
+from payments.api.fields import PayerField, PayerSerializer
 from payments.api.serializers import OrderSerializer, RefundSerializer
 from payments.errors import InvalidMove, PaymentsError
 from payments.models import Refund
@@ -18,6 +22,22 @@ from payments.operations.refunds import OutRefundNoReused
 from payments.states import OrderStatus, RefundStatus
 
 TAG_ORDERS, TAG_REFUNDS = ["orders"], ["refunds"]
+
+
+class PayerFieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """The object, or an envelope of it."""
+
+    target_class = PayerField
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        payer = auto_schema.resolve_serializer(PayerSerializer, direction)
+        envelope = {"type": "string", "maxLength": envelopes.LENGTH_MAX, "description": "JWE compact of that object"}
+        return {
+            "oneOf": [payer.ref, envelope],
+            "description": "The payer at the channel, or the same object as a JWE (RSA-OAEP-256, A256GCM; header alg,"
+            " enc, kid: our key for encryption, iss: the app id).",
+        }
+
 
 _PREFER = OpenApiParameter(
     "Prefer", str, OpenApiParameter.HEADER,

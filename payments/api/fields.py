@@ -114,21 +114,6 @@ class MetadataField(serializers.Field[dict[str, str], Any, dict[str, str], Any])
         return dict(data)
 
 
-@extend_schema_field(
-    {
-        "oneOf": [
-            {
-                "type": "object",
-                "properties": {"openid": {"type": "string", "maxLength": 128}},
-                "required": ["openid"],
-                "additionalProperties": False,
-            },
-            {"type": "string", "maxLength": envelopes.LENGTH_MAX, "description": "JWE compact of that object"},
-        ],
-        "description": "The payer at the channel: the openid under the appid of the merchant's account; or the same"
-        " object as a JWE (RSA-OAEP-256, A256GCM; header alg, enc, kid: our key for encryption, iss: the app id).",
-    }
-)
 class PayerField(serializers.Field[dict[str, str], Any, Any, Any]):
     """An object, or an envelope of one; the value is the object either way, so both are one content."""
 

@@ -78,6 +78,8 @@ def _waiting(figures: Figures, *, now: datetime) -> Iterator[Card]:
         url=_list("payments_refund", "status=UNKNOWN"),
     )  # fmt: skip
     yield _card(_("Open cases"), figures.open_cases, now=now, tone="bad", url=_list("payments_case", "status=open"))
+    alarms_url = _list("openplatform_alarm", "closed_at__isempty=1")
+    yield _card(_("Open alarms"), figures.open_alarms, now=now, tone="bad", url=alarms_url)
     yield Card(
         title=_("Notifications given up"), value=str(figures.held_count), tone="bad" if figures.held_count else "good",
         detail=_("a person must replay them") if figures.held_count else _("none waits for a person"),

@@ -9,7 +9,7 @@ from django.db.models import Count, Min, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from openplatform.models import Notification
+from openplatform.models import Alarm, Notification
 from openplatform.models.notification import NotificationStatus
 from payments.models import Case, LedgerEntry, Order, Payment, Refund
 from payments.states import PaymentStatus, RefundStatus
@@ -47,6 +47,7 @@ class Figures:
     unknown_refunds: Waiting
     open_cases: Waiting
     held_count: int
+    open_alarms: Waiting
     owed: Waiting  # notifications; `oldest_at` is when the most overdue one should have been sent
 
     @property
@@ -64,6 +65,7 @@ def read_figures(*, now: datetime) -> Figures:
         unknown_payments=_waiting(_open(Payment).filter(status=PaymentStatus.UNKNOWN), since="created_at"),
         unknown_refunds=_waiting(_open(Refund).filter(status=RefundStatus.UNKNOWN), since="created_at"),
         open_cases=_waiting(Case.objects.filter(status=Case.Status.OPEN), since="opened_at"),
+        open_alarms=_waiting(Alarm.objects.filter(closed_at=None), since="opened_at"),
         held_count=Notification.objects.filter(status=NotificationStatus.HELD).count(),
         owed=_waiting(notifications, since="next_attempt_at"),
     )

@@ -15,6 +15,7 @@ NUMBER = cells.own_number(title=gettext_lazy("event id"))
 STATUS = cells.column("status", cells.status, title=gettext_lazy("status"))
 CREATED = cells.column("created_at", cells.moment, title=gettext_lazy("created at"))
 NEXT = cells.column("next_attempt_at", cells.moment, title=gettext_lazy("next attempt at"))
+PAUSED = cells.column("paused_at", cells.moment, title=gettext_lazy("paused since"))
 DELIVERED = cells.column("delivered_at", cells.moment, title=gettext_lazy("delivered at"))
 TRACE = cells.column("traceparent", lambda value: cells.trace(trace_id_of(value)), title=gettext_lazy("trace"))
 
@@ -33,19 +34,20 @@ admin.site.unregister(Notification)
 @admin.register(Notification)
 class OrderNotificationAdmin(NotificationAdmin):
     list_display = [  # type: ignore[assignment]
-        NUMBER, "event_type", about, STATUS, "attempts_count", NEXT,
+        NUMBER, "event_type", about, STATUS, PAUSED, "attempts_count", NEXT,
         CREATED, DELIVERED, "app",
     ]  # fmt: skip
     list_display_links = None
     list_fullwidth = True
     fields = [  # type: ignore[assignment]
         (NUMBER, about), ("event_type", "object_version"), ("app", STATUS),
-        "notify_url", ("attempts_count", NEXT), (CREATED, DELIVERED), TRACE, "shown_data",
+        ("notify_url", PAUSED), ("attempts_count", NEXT), (CREATED, DELIVERED), TRACE, "shown_data",
     ]  # fmt: skip
     readonly_fields = [  # type: ignore[assignment]
         NUMBER,
         about,
         STATUS,
+        PAUSED,
         NEXT,
         CREATED,
         DELIVERED,

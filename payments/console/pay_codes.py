@@ -24,6 +24,7 @@ from payments.console import cells, columns
 from payments.console.base import ReadOnlyAdmin
 from payments.console.confirm import Question, confirm
 from payments.models import PayCode
+from payments.operations.orders import may_be_told
 
 LABEL_LENGTH_MAX = 64
 QR_SCALE = 5
@@ -81,6 +82,12 @@ class PayCodeForm(forms.ModelForm):  # type: ignore[type-arg]
             except notify_urls.NotifyUrlRefused as refusal:
                 raise ValidationError(_("This address is not accepted: %(why)s") % {"why": refusal}) from refusal
         return url
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if data.get("app") and not may_be_told(data["app"], data.get("notify_url", "")):
+            self.add_error("notify_url", _("This host is not registered for the app."))
+        return data
 
 
 def _app_label(app: App) -> str:

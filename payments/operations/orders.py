@@ -29,14 +29,20 @@ class Blacklisted(PaymentsError):
     code = "BLACKLISTED"
 
 
+class NotifyHostNotRegistered(PaymentsError):
+    """The host of notify_url is not among those that are registered for this app."""
+
+    code = "NOTIFY_HOST_NOT_REGISTERED"
+
+
 def create_order(*, app: App, wish: OrderWish, now: datetime, pay_code: PayCode | None = None) -> tuple[Order, bool]:
     """Write the order and its first payment, and let a worker ask the channel. The status is the lock.
 
     The same number with the same content gives the order that is there (and False); other content raises
-    OutTradeNoReused. Raises ChannelNotAvailable, OtherAppid, and Blacklisted for a new order.
+    OutTradeNoReused. Raises ChannelNotAvailable, OtherAppid; Blacklisted and NotifyHostNotRegistered for a new order.
     """
-    if is_blocked(payer_id=wish.payer_id, notify_url=wish.notify_url, now=now):
-        return _placed_before_the_block(app=app, wish=wish), False
+    if refusal := _refusal(app=app, wish=wish, now=now, is_of_pay_code=pay_code is not None):
+        return _placed_before(refusal, app=app, wish=wish), False
     account = active_account(app=app, channel=wish.channel, method=wish.method, appid=wish.channel_appid)
     try:
         with transaction.atomic(durable=True):
@@ -57,6 +63,18 @@ def is_blocked(*, payer_id: str, notify_url: str, now: datetime) -> bool:
     """Whether the payer, or the host that would be told, is on the blacklist. "" is nobody."""
     lists = current_lists()
     return lists.blocks_payer(payer_id, now=now) or lists.blocks_host(notify_urls.host_of(notify_url), now=now)
+
+
+def may_be_told(app: App, notify_url: str) -> bool:
+    """Whether this app may name this address. Not to be called inside a transaction."""
+    return not notify_url or current_lists().may_be_told(app_id=app.pk, host=notify_urls.host_of(notify_url))
+
+
+def _refusal(*, app: App, wish: OrderWish, now: datetime, is_of_pay_code: bool) -> PaymentsError | None:
+    """A pay code's address was asked about when it was issued: its payer is not the one to be refused now."""
+    if is_blocked(payer_id=wish.payer_id, notify_url=wish.notify_url, now=now):
+        return Blacklisted()
+    return None if is_of_pay_code or may_be_told(app, wish.notify_url) else NotifyHostNotRegistered()
 
 
 def close_order(*, app: App, order_no: int, now: datetime) -> Order:
@@ -98,12 +116,12 @@ def hint_payment(payment: Payment) -> None:
     hint("payments.drive_payment", queue=f"channel.{payment.channel}", payment_no=payment.pk)
 
 
-def _placed_before_the_block(*, app: App, wish: OrderWish) -> Order:
+def _placed_before(refusal: PaymentsError, *, app: App, wish: OrderWish) -> Order:
     """A merchant that asks again must not think that its order does not exist: it can still be paid."""
     try:
         return _existing(app=app, wish=wish)
     except Order.DoesNotExist:
-        raise Blacklisted from None
+        raise refusal from None
 
 
 def _existing(*, app: App, wish: OrderWish) -> Order:

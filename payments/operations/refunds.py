@@ -16,7 +16,7 @@ from payments.operations import schedules
 from payments.operations.accounts import callback_url, open_account
 from payments.operations.guarded import GuardedChannel
 from payments.operations.notices import owe_refund_notification
-from payments.operations.orders import lock_own_order
+from payments.operations.orders import NotifyHostNotRegistered, lock_own_order, may_be_told
 from payments.operations.payments import lock_payment
 from payments.operations.returns import hint_refund
 from payments.states import PaymentStatus, RefundEvent, RefundStatus
@@ -42,14 +42,17 @@ def create_refund(*, app: App, order_no: int, wish: RefundWish, now: datetime) -
     """Record the merchant's wish to return money; the channel is asked later.
 
     The same number with the same content gives the refund that is there (and False). Raises NotFound,
-    OutRefundNoReused, OrderNotPaid, OrderAmountDiffers, RefundExceedsPaid.
+    OutRefundNoReused, OrderNotPaid, OrderAmountDiffers, RefundExceedsPaid, NotifyHostNotRegistered.
     """
+    is_told = may_be_told(app, wish.notify_url)
     try:
         with transaction.atomic(durable=True):
             order = lock_own_order(app=app, order_no=order_no)
             # Under the order's lock, so that a retry is answered before the money that it reserved is missed.
             if (known := Refund.objects.filter(app=app, out_refund_no=wish.out_refund_no).first()) is not None:
                 return _same(known, wish=wish), False
+            if not is_told:
+                raise NotifyHostNotRegistered
             return _reserve(order, wish=wish, now=now), True
     except IntegrityError as error:
         if NUMBER_TAKEN not in str(error):

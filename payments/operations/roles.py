@@ -10,13 +10,13 @@ AUDITOR, OPERATOR = "auditor", "operator"
 DJANGOS_OWN = ("admin", "auth", "contenttypes", "sessions")
 MAY_LOOK = Q(codename__startswith="view_") & ~Q(content_type__app_label__in=DJANGOS_OWN)
 MAY_READ_LOG = Q(content_type__app_label="admin", codename="view_logentry")
-MAY_ACT = Q(content_type__app_label="openplatform", codename="replay_notification") | Q(
+MAY_ACT = Q(content_type__app_label="openplatform", codename__in=("replay_notification", "probe_notifyendpoint")) | Q(
     content_type__app_label="payments", codename__in=("add_paycode", "change_paycode")
 )
 
 
 def ensure_roles(**_signal: Any) -> None:
-    """Make "auditor" (looks at everything) and "operator" (replays notifications and issues pay codes besides)."""
+    """Make "auditor" (looks at everything) and "operator" (besides: replays, probes of hosts, pay codes)."""
     looks = MAY_LOOK | MAY_READ_LOG
     for name, allowed in ((AUDITOR, looks), (OPERATOR, looks | MAY_ACT)):
         role, _created = Group.objects.get_or_create(name=name)

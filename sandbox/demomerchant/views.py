@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.utils import timezone
 
 from sandbox.demomerchant.models import Received
+from sandbox.demomerchant.orders import amount_is_right
 from sandbox.demomerchant.verify import NotGenuine, verified
 from sandbox.pages import page
 
@@ -20,7 +21,9 @@ log = logging.getLogger("demo-merchant")
 
 
 def notify(request: HttpRequest) -> HttpResponseBase:
-    """Verify, remember once, answer 204. A refusal is 401, so that a genuine one is sent again."""
+    """Verify, compare, remember once, answer 204. A refusal is 401, so that a genuine one is sent again; a genuine one
+    whose amount is not ours is 422, and a person must look at it.
+    """
     if request.method != "POST":
         return HttpResponse(status=405)
     try:
@@ -35,6 +38,9 @@ def notify(request: HttpRequest) -> HttpResponseBase:
     except NotGenuine as problem:
         log.warning("REFUSED: %s", problem)
         return JsonResponse({"code": "SIGN_ERROR"}, status=401)
+    if not amount_is_right(event):
+        log.error("AMOUNT DIFFERS: %s event_id=%s", event["type"], event["event_id"])
+        return JsonResponse({"code": "AMOUNT_DIFFERS"}, status=422)
     _remember(event)
     return HttpResponse(status=204)
 

@@ -83,6 +83,10 @@ def drips(connection):
         time.sleep(0.1)
 
 
+def breaks_off(connection):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\nand no more")
+
+
 def endless_headers(connection):
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
     for count in range(300):

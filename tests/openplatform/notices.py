@@ -13,10 +13,10 @@ DATA = {"order_no": "17", "amount": "40.30", "amount_fen": 4030, "subject": "两
 DEADLINE_S = 0.5
 
 
-def owed(app, url, *, now=None, object_no=17, **kwargs):
+def owed(app, url, *, now=None, object_no=17, data=DATA, **kwargs):
     with transaction.atomic():
         return owe(
-            app=app, event_type="order.succeeded", object_no=object_no, object_version=3, data=DATA, notify_url=url,
+            app=app, event_type="order.succeeded", object_no=object_no, object_version=3, data=data, notify_url=url,
             now=now or timezone.now(), **kwargs,
         )  # fmt: skip
 

@@ -112,7 +112,7 @@ def test_an_app_that_named_no_address_calls_from_everywhere_and_one_that_did_fro
 
 def test_a_question_costs_no_query_and_an_unchanged_list_costs_one(now, django_assert_num_queries):
     block("ip", HERE, now=now)
-    with django_assert_num_queries(4):  # the marker and three lists
+    with django_assert_num_queries(5):  # the marker and four lists
         lists.current_lists()
     with django_assert_num_queries(0):
         for _ in range(100):

@@ -13,7 +13,7 @@ from django.utils import timezone
 from openplatform import tasks
 from openplatform.models import Notification
 from openplatform.models.notification import HINT_AGAIN_AFTER, NotificationStatus
-from openplatform.notifications import sweep as sweeping
+from openplatform.notifications import turns
 from openplatform.notifications.delivery import Outcome, record_outcome
 from openplatform.notifications.replay import (
     Filter,
@@ -37,41 +37,45 @@ __all__ = ["app", "serve"]
 @pytest.fixture
 def woken(monkeypatch):
     sent = []
-    monkeypatch.setattr(sweeping, "send_now", lambda name, **kwargs: sent.append((name, kwargs)) or True)
+    monkeypatch.setattr(turns, "send_now", lambda name, **kwargs: sent.append((name, kwargs)) or True)
     return sent
 
 
-def test_the_sweep_finds_what_is_due_and_nothing_else(app, serve, woken):
+def test_the_sweep_finds_what_is_due_and_nothing_else(app, serve, woken, settings):
+    settings.NOTIFICATION_IN_FLIGHT_MAX = 10
     server, now = serve(answers(500)), timezone.now()
     due = owed(app, server.url, now=now)
     waiting = deliver(owed(app, server.url))
     owed(app, server.url, now=now + timedelta(minutes=1))
     assert Notification.claim(owed(app, server.url, now=now).pk, now=now)
     assert sweep_notifications(now=now) == 1
-    assert woken == [("openplatform.deliver_notification", {"queue": "notifications", "notification_id": due.pk})]
+    told = {"queue": "notifications", "notification_id": due.pk, "delay_s": 0.0}
+    assert woken == [("openplatform.deliver_notification", told)]
     assert sweep_notifications(now=now) == 0, "a worker was told already"
     again = now + HINT_AGAIN_AFTER + timedelta(seconds=1)
     assert sweep_notifications(now=again) == 3, "a message was lost, a lease ran out, a wait is over"
     assert waiting.pk in {kwargs["notification_id"] for _name, kwargs in woken}
 
 
-def test_a_broker_that_is_away_costs_nothing_but_time(app, monkeypatch):
+def test_a_broker_that_is_away_costs_nothing_but_time(app, monkeypatch, settings):
+    settings.NOTIFICATION_IN_FLIGHT_MAX = 10
     now = timezone.now()
     for number in range(3):
         owed(app, "https://a.example/n", now=now, object_no=number)
     taken = iter([True, False])
-    monkeypatch.setattr(sweeping, "send_now", lambda name, **kwargs: next(taken))
+    monkeypatch.setattr(turns, "send_now", lambda name, **kwargs: next(taken))
     assert sweep_notifications(now=now) == 1
-    monkeypatch.setattr(sweeping, "send_now", lambda name, **kwargs: True)
+    monkeypatch.setattr(turns, "send_now", lambda name, **kwargs: True)
     assert sweep_notifications(now=now) == 2, "the two that nobody was told about are found at once"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_sweeps_at_once_share_the_work(platform_key, monkeypatch):
+def test_two_sweeps_at_once_share_the_work(platform_key, monkeypatch, settings):
+    settings.NOTIFICATION_IN_FLIGHT_MAX = 40
     now, app, sent = timezone.now(), harness.an_app(), []
     for number in range(40):
         owed(app, "https://a.example/n", now=now, object_no=number)
-    monkeypatch.setattr(sweeping, "send_now", lambda name, **kwargs: sent.append(kwargs["notification_id"]) or True)
+    monkeypatch.setattr(turns, "send_now", lambda name, **kwargs: sent.append(kwargs["notification_id"]) or True)
     remember = Notification.remember_hints
 
     def remembered_slowly(ids, *, now):

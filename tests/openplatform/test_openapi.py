@@ -147,7 +147,7 @@ def test_the_examples_of_requests_are_requests_that_we_take(document):
             body = strictjson.loads(json.dumps(example["value"]).encode())
             asked = serializer(data=body, context={"now": timezone.now(), "app_id": 1})
             asked.is_valid()
-            assert set(asked.errors) == ({"payer"} if name == "envelope" else set()), asked.errors
+            assert set(asked.errors) == ({"payer"} if name == "Envelope" else set()), asked.errors
 
 
 def test_every_operation_has_a_name_a_summary_and_its_headers(document):

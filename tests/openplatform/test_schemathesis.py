@@ -86,7 +86,7 @@ def known(transactional_db, platform_key, settings):
         "order_no": [str(order.pk) for order in orders], "out_trade_no": [order.out_trade_no for order in orders],
         "refund_no": [str(refund.pk)], "out_refund_no": [refund.out_refund_no], "event_id": [str(notice.pk)],
     }  # fmt: skip
-    others = [Caller(app, scopes=[Scope.ORDERS_READ]).serial_no for _ in range(3)]
+    others = [Caller(app, scopes=[Scope.QUERIES_READ]).serial_no for _ in range(3)]
     return Caller(app, scopes=Scope.values), numbers | {"serial_no": others}
 
 

@@ -34,4 +34,5 @@ class Command(BaseCommand):
         chosen = {name: options[name] for name in names if options[name]}
         if not chosen:
             raise CommandError("Name at least one filter: all notifications of all merchants is never what you want.")
-        self.stdout.write(str(replay_matching(matching=Filter(**chosen), now=timezone.now())))
+        replayed = replay_matching(matching=Filter(**chosen), now=timezone.now())
+        self.stdout.write(f"{replayed.count}{', and more match: run it again' if replayed.has_more else ''}")

@@ -46,6 +46,7 @@ TRANSLATED: Mapping[str, tuple[str, str]] = {
     "BLACKLISTED": ("NO_AUTH", "请求被拒绝"),
     "CHANNEL_NOT_AVAILABLE": ("NO_AUTH", "商户没有可用的微信支付渠道账户"),
     "IP_NOT_ALLOWED": ("NO_AUTH", "来源地址不在应用的允许列表内"),
+    "NOTIFY_HOST_NOT_REGISTERED": ("INVALID_REQUEST", "notify_url 的域名没有为该应用登记"),
     "ORDER_AMOUNT_DIFFERS": ("INVALID_REQUEST", "订单金额或退款金额与之前请求不一致"),
     "OUT_REFUND_NO_REUSED": ("INVALID_REQUEST", "订单金额或退款金额与之前请求不一致"),
     "OUT_TRADE_NO_REUSED": ("OUT_TRADE_NO_USED", ""),

@@ -136,7 +136,7 @@ def test_the_questions_for_what_waits_are_answered_by_indexes():
             plan = "\n".join(row[0] for row in cursor.fetchall())
             scanned = plan.count("Seq Scan")
             assert scanned == 0, (query["sql"], plan)
-    assert len(captured) == 7
+    assert len(captured) == 8
 
 
 def test_the_sidebar_counts_open_cases(auditor):

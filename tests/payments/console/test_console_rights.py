@@ -134,7 +134,8 @@ def test_the_roles_differ_by_what_an_operator_may_do():
         for role in Group.objects.all()
     }
     assert held["operator"] - held["auditor"] == {
-        ("openplatform", "replay_notification"), ("payments", "add_paycode"), ("payments", "change_paycode"),
+        ("openplatform", "probe_notifyendpoint"), ("openplatform", "replay_notification"),
+        ("payments", "add_paycode"), ("payments", "change_paycode"),
     }  # fmt: skip
     assert {codename.split("_")[0] for _app, codename in held["auditor"]} == {"view"}
     assert ("auth", "view_user") not in held["auditor"]

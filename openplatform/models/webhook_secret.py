@@ -1,0 +1,69 @@
+"""The secret that an app and we share, for merchants who verify by the Standard Webhooks specification."""
+
+import base64
+import secrets
+from datetime import datetime, timedelta
+
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from idgen.fields import SnowflakeField
+from openplatform.models.app import App
+from openplatform.models.sealed import SealedField, open_column, seal_column
+
+PREFIX = "whsec_"
+SECRET_BYTES = 32  # the specification asks for 24 to 64
+OVERLAP = timedelta(hours=24)
+
+
+class WebhookSecret(models.Model):
+    """Sealed to its row; its text is shown once. While one follows another, both sign."""
+
+    id = SnowflakeField(primary_key=True)
+    app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="webhook_secrets", verbose_name=_("app"))
+    secret_sealed = SealedField()
+    created_at = models.DateTimeField(_("created at"))
+    expires_at = models.DateTimeField(_("signs until"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("webhook secret")
+        verbose_name_plural = _("webhook secrets")
+        constraints = [
+            models.UniqueConstraint(fields=["app"], condition=Q(expires_at=None), name="webhook_secret_one_current"),
+            models.CheckConstraint(
+                condition=Q(expires_at=None) | Q(expires_at__gte=F("created_at")), name="webhook_secret_times_in_order"
+            ),
+        ]
+        indexes = [models.Index(fields=["app", "-created_at"], name="webhook_secret_by_app")]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.created_at:%Y-%m-%d}"
+
+    @classmethod
+    def rotate(cls, *, app: App, now: datetime) -> str:
+        """A new secret, shown only now. The one until now goes on signing beside it for OVERLAP, and none before it."""
+        material = secrets.token_bytes(SECRET_BYTES)
+        with transaction.atomic():
+            App.lock_delivery(app.pk)
+            cls.objects.filter(app=app, expires_at__gt=now).update(expires_at=now)
+            cls.objects.filter(app=app, expires_at=None).update(expires_at=now + OVERLAP)
+            secret = cls(app=app, created_at=now)
+            seal_column(secret, "secret_sealed", material)
+            secret.save(force_insert=True)
+        return PREFIX + base64.b64encode(material).decode()
+
+    @classmethod
+    def end_overlap(cls, *, app: App, now: datetime) -> int:
+        """The secrets before the current one sign no more, as after a leak. Returns how many."""
+        return cls.objects.filter(app=app, expires_at__gt=now).update(expires_at=now)
+
+    @classmethod
+    def live(cls, *, app_id: int, now: datetime) -> list["WebhookSecret"]:
+        """Those that sign, the newest first."""
+        signing = Q(expires_at=None) | Q(expires_at__gt=now)
+        return list(cls.objects.filter(signing, app_id=app_id).order_by("-created_at"))
+
+    def material(self) -> bytes:
+        """What signs. Never log it, never put it into a task."""
+        return open_column(self, "secret_sealed")
