@@ -24,6 +24,10 @@ def check_secrets(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[Check
     """A MASTER_KEY that is there must be one: half a key would seal what nobody can open."""
     if settings.MASTER_KEY and not _is_master_key(settings.MASTER_KEY):
         yield Error("MASTER_KEY is not 32 bytes in base64.", hint=MAKE_MASTER_KEY, id="fenpay.E003")
+    if not all(map(_is_master_key, settings.MASTER_KEYS_OLD)):
+        yield Error("An entry of MASTER_KEYS_OLD is not 32 bytes in base64.", id="fenpay.E005")
+    if settings.MASTER_KEY in settings.MASTER_KEYS_OLD:
+        yield Error("MASTER_KEY is among MASTER_KEYS_OLD: which one seals?", id="fenpay.E006")
     for entry in [*settings.CHANNEL_PRIVATE_HOSTS, *settings.NOTIFICATION_PRIVATE_HOSTS]:
         host, _sep, port = entry.rpartition(":")
         if not host or not port.isdigit():
@@ -111,8 +115,10 @@ def check_deployment(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[Ch
         yield checks.Warning("NOTIFICATION_ALLOW_HTTP: notifications may go out unencrypted.", id="fenpay.W105")
     if settings.CASHIER_SANDBOX:
         yield checks.Warning("CASHIER_SANDBOX: the cashier pays with the sandbox's play money.", id="fenpay.W106")
+    if settings.TEST_PLATFORM:
+        yield checks.Warning("TEST_PLATFORM: strangers are told why their signature is wrong.", id="fenpay.W107")
     if settings.NOTIFICATION_SIGN_TESTS and not settings.CASHIER_SANDBOX:
-        yield checks.Warning("NOTIFICATION_SIGN_TESTS: every merchant gets wrongly signed ones.", id="fenpay.W107")
+        yield checks.Warning("NOTIFICATION_SIGN_TESTS: every merchant gets wrongly signed ones.", id="fenpay.W108")
 
 
 MAKE_MASTER_KEY = 'Make one: python3 -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'

@@ -45,6 +45,7 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
         Item("openplatform.app", gettext_lazy("Apps"), "apps"),
         Item("openplatform.appkey", gettext_lazy("App keys"), "key"),
         Item("openplatform.platformkey", gettext_lazy("Platform keys"), "vpn_key"),
+        Item("openplatform.keyevent", gettext_lazy("Key events"), "manage_history"),
         Item("openplatform.raterule", gettext_lazy("Rate rules"), "speed"),
         Item("payments.paycode", gettext_lazy("Pay codes"), "qr_code_2"),
         Item("payments.orderpolicy", gettext_lazy("Order policies"), "rule"),

@@ -146,6 +146,7 @@ IDGEN_ETCD_KEY = env.text("IDGEN_ETCD_KEY")
 # --- the open platform -----------------------------------------------------------------------------------------------
 # 32 bytes, base64. Seals private keys and secrets at rest; never stored in the database.
 MASTER_KEY = env.text("MASTER_KEY")
+MASTER_KEYS_OLD = env.listed("MASTER_KEYS_OLD")  # these only open what they sealed, until `manage.py rekey` is done
 # "B:base64,A:base64": the first makes public numbers, all read them. A deployment without it has one from MASTER_KEY.
 IDGEN_PUBLIC_KEYS = env.text("IDGEN_PUBLIC_KEYS") or env.derived_key("A", MASTER_KEY, purpose="idgen public numbers")
 TIMESTAMP_WINDOW_S = 300
@@ -188,6 +189,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/openapi/v1",
     "PREPROCESSING_HOOKS": ["openplatform.schema.only_open_api"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "openplatform.schema.introduce"],
 }
 
 # --- payments ---------------------------------------------------------------------------------------------------------
@@ -203,6 +205,11 @@ CREATE_WAITERS_MAX = env.number("CREATE_WAITERS_MAX", 4)  # per web process: a s
 CASHIER_SANDBOX = env.flag("CASHIER_SANDBOX", default=False)
 # Every app gets a wrongly signed notification now and then, which it must refuse. Elsewhere an operator chooses apps.
 NOTIFICATION_SIGN_TESTS = env.flag("NOTIFICATION_SIGN_TESTS", default=CASHIER_SANDBOX)
+
+# --- for integrators --------------------------------------------------------------------------------------------------
+# A platform to integrate against: it has the signature workbench, and serves `/sandbox/openapi/v1/` as well. It tells
+# why a signature is wrong, which production never does.
+TEST_PLATFORM = env.flag("TEST_PLATFORM", default=CASHIER_SANDBOX)
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 HINTS_ENABLED = True

@@ -12,6 +12,7 @@ if "FENPAY_LOCAL_DIR" not in os.environ:
     os.environ["FENPAY_LOCAL_DIR"] = tempfile.mkdtemp(prefix="fenpay-test-")
 os.environ.setdefault("SECRET_KEY", "only-for-tests-only-for-tests-only-for-tests-00")
 os.environ.setdefault("MASTER_KEY", base64.b64encode(bytes(range(32))).decode())
+os.environ.setdefault("IDGEN_PUBLIC_KEYS", "T:" + base64.b64encode(bytes(range(32, 64))).decode())
 os.environ.setdefault("LOG_FORMAT", "text")
 
 from config.settings import *  # noqa: F403

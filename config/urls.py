@@ -14,6 +14,8 @@ urlpatterns = [
     path(f"{settings.ADMIN_PATH}language/", set_language, name="set_language"),
     path(settings.ADMIN_PATH, admin.site.urls),
     path("openapi/v1/", include("openplatform.urls")),
+    path("sandbox/openapi/v1/", include(("config.sandbox_urls", "sandbox"))),
+    path("workbench/", include("openplatform.workbench.urls")),
     path("", include("payments.urls")),
 ]
 

@@ -15,6 +15,7 @@ from idgen.public import PublicKeysError, PublicNumbers
 from idgen.stores import NAMES, etcd_store
 
 _MEMBERS_MIN = 3
+MAKE_PUBLIC_KEY = "Make one: python3 -c \"import base64, os; print('A:' + base64.b64encode(os.urandom(32)).decode())\""
 
 
 @register
@@ -40,6 +41,12 @@ def check_public_keys(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[C
         PublicNumbers.parse(setting("IDGEN_PUBLIC_KEYS"))
     except PublicKeysError as error:
         yield Error(f"IDGEN_PUBLIC_KEYS: {error}.", hint="ID:base64,ID:base64; the first one writes.", id="idgen.E004")
+
+
+@register(deploy=True)
+def check_public_keys_are_set(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
+    if not setting("IDGEN_PUBLIC_KEYS"):
+        yield Error("IDGEN_PUBLIC_KEYS is not set: no app can be registered.", hint=MAKE_PUBLIC_KEY, id="idgen.E007")
 
 
 @register(Tags.database)
@@ -84,21 +91,16 @@ def check_etcd(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMes
         )
     if not all(endpoint.startswith("https://") for endpoint in endpoints):
         yield Warning("etcd is spoken to without TLS.", hint="https:// and IDGEN_ETCD_CA", id="idgen.W002")
-    yield from _prevote(endpoints)
+    yield from _prevote()
 
 
-def _prevote(endpoints: Sequence[str]) -> Iterable[CheckMessage]:
+def _prevote() -> Iterable[CheckMessage]:
     store = etcd_store()
-    try:
-        found = survey(store.gateway)
-    except StoreDown:
-        found = {}
-    finally:
-        store.close()
-    for endpoint in endpoints:
-        prevote = found.get(endpoint.rstrip("/"))
-        if prevote is None:
-            yield Warning(f"etcd {endpoint} does not answer.", id="idgen.W004")
+    found = survey(store.gateway)
+    store.close()
+    for endpoint, prevote in found.items():
+        if isinstance(prevote, StoreDown):
+            yield Warning(f"etcd {endpoint} does not answer.", hint=str(prevote), id="idgen.W004")
         elif prevote is not PreVote.ON:
             yield Warning(
                 f"etcd {endpoint}: PreVote is {prevote.value}.",

@@ -6,6 +6,8 @@ every look-up checks who asks.
 
 The permutation is a Feistel network of ten rounds of HMAC-SHA256 on 64 bits, walked until the result fits 63 bits
 (twice on average). A key id in front of the text allows keys to be rotated: the first key writes, all keys read.
+
+`next_public_no` is for a number that is decided once and stored, such as an app's: it is never read back.
 """
 
 import base64
@@ -15,17 +17,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from idgen import next_id
+from idgen.conf import setting
 from idgen.errors import InvalidIdError
 from idgen.layout import ID_MAX, from_base32, to_base32
 
 ROUNDS: Final = 10
 KEY_BYTES_MIN: Final = 16
+PUBLIC_NO_MIN: Final = 10**15
+"""`next_public_no` gives 16 digits or more. 63 bits have at most 19."""
 _HALF_BITS: Final = 32
 _HALF_MASK: Final = (1 << _HALF_BITS) - 1
 
 
 class PublicKeysError(ValueError):
     """The keys are not written as `ID:base64,ID:base64`, each ID one letter or digit, each key 16 bytes or more."""
+
+
+class PublicKeysMissing(PublicKeysError):
+    """IDGEN_PUBLIC_KEYS is not set: a number made without a kept key might be made again with the next one."""
+
+
+def next_public_no() -> int:
+    """A number for outsiders of 16 to 19 digits that tells neither time nor volume: a new id under the current key.
+
+    Under one key no number comes twice. Two keys may give two ids one number: a unique constraint where it is stored
+    decides, and whoever meets it draws again.
+
+    Raises:
+        PublicKeysError: IDGEN_PUBLIC_KEYS is missing or malformed.
+        IdgenUnavailable: no id can be given right now.
+    """
+    numbers = PublicNumbers.from_settings()
+    while True:
+        number = permute(next_id(), key=numbers.keys[numbers.current])
+        if number >= PUBLIC_NO_MIN:  # all but one of 9,223
+            return number
 
 
 def permute(number: int, *, key: bytes) -> int:
@@ -57,6 +84,18 @@ class PublicNumbers:
         if not pairs or len(keys) != len(pairs) or not all(_is_key_id(key_id) for key_id in keys):
             raise PublicKeysError("each key needs an id of its own, one letter or digit")
         return cls(current=pairs[0][0], keys=keys)
+
+    @classmethod
+    def from_settings(cls) -> "PublicNumbers":
+        """The keys of IDGEN_PUBLIC_KEYS.
+
+        Raises:
+            PublicKeysError: see there.
+        """
+        text = setting("IDGEN_PUBLIC_KEYS")
+        if not text:
+            raise PublicKeysMissing("IDGEN_PUBLIC_KEYS is not set")
+        return cls.parse(text)
 
     def to_public(self, number: int) -> str:
         """14 characters: the key id and 13 of Crockford base32."""

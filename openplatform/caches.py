@@ -34,6 +34,10 @@ class TimedCache(Generic[K, V]):
             if len(self._entries) > self._size:
                 self._entries.popitem(last=False)
 
+    def drop(self, key: K) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
+
     def clear(self) -> None:
         with self._lock:
             self._entries.clear()

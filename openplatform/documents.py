@@ -1,31 +1,45 @@
-"""What OpenAPI says about refusals."""
+"""What OpenAPI says about refusals: made from the refusals themselves, so that it cannot say otherwise."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
-MEDIA_TYPE = "application/problem+json"
+from openplatform import problems as refused
+from openplatform.problems import Problem
 
-_CODES = {
-    400: "PARAM_ERROR, INVALID_REQUEST",
-    401: "SIGN_ERROR, REPLAYED_NONCE",
-    403: "APP_DISABLED, NO_AUTH, IP_NOT_ALLOWED, BLACKLISTED",
-    404: "NOT_FOUND (also when it belongs to another app)",
-    405: "METHOD_NOT_ALLOWED",
-    409: "INVALID_STATE, IDEMPOTENCY_IN_PROGRESS",
-    411: "LENGTH_REQUIRED",
-    413: "BODY_TOO_LARGE",
-    415: "UNSUPPORTED_MEDIA",
-    422: "the same number or Idempotency-Key was used for something else, or the channel refused",
-    429: "RATE_LIMITED: nothing was done; retry after Retry-After",
-    500: "SYSTEM_ERROR: the state is unknown; query, do not create again",
-    503: "TRY_LATER: nothing was changed; sign again and retry after Retry-After",
-}
+MEDIA_TYPE = refused.CONTENT_TYPE
+EXAMPLE_REQUEST_ID = "5f2c3a9b8d7e6f5a4b3c2d1e"
+
+# The refusals that any operation may answer with this status; an operation adds its own.
+COMMON: tuple[Problem, ...] = (
+    refused.ParamError(errors=[{"field": "amount", "reason": "AMOUNT_HAS_PART_OF_FEN"}]),
+    refused.InvalidRequest(
+        "An object holds the same key twice.", errors=[{"field": "body", "reason": "DUPLICATE_KEY"}]
+    ),
+    refused.SignError(),
+    refused.ReplayedNonce(),
+    refused.AppDisabled(),
+    refused.NoAuth(),
+    refused.IpNotAllowed(),
+    refused.Blacklisted(),
+    refused.NotFound(),
+    refused.MethodNotAllowed(),
+    refused.IdempotencyInProgress(retry_after_s=1),
+    refused.LengthRequired(),
+    refused.BodyTooLarge(),
+    refused.UnsupportedMedia(),
+    refused.IdempotencyMismatch(),
+    refused.RateLimited(retry_after_s=1),
+    refused.SystemProblem(),
+    refused.TryLater(),
+)
 
 
 class ProblemErrorSerializer(serializers.Serializer[dict[str, str]]):
-    field = serializers.CharField()
+    field = serializers.CharField(help_text="`payer.openid` for a nested field, `body` for the whole")
     reason = serializers.CharField()
 
 
@@ -35,18 +49,42 @@ class ProblemSerializer(serializers.Serializer[dict[str, object]]):
     type = serializers.CharField()
     title = serializers.CharField()
     status = serializers.IntegerField()
-    detail = serializers.CharField()
+    detail = serializers.CharField(help_text="For your log; it may change.")
     code = serializers.CharField(help_text="Never changes; decide by this.")
-    message = serializers.CharField()
+    message = serializers.CharField(help_text="The same as `detail`.")
     request_id = serializers.CharField(help_text="Name it when you ask us.")
     errors = ProblemErrorSerializer(many=True)  # type: ignore[assignment]
 
 
-def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
-    """The refusals with these statuses, for `extend_schema(responses={200: ..., **problems(404)})`."""
-    return {
-        (status, MEDIA_TYPE): OpenApiResponse(
-            ProblemSerializer, description=f"{HTTPStatus(status).phrase}: {_CODES[status]}"
-        )
-        for status in statuses
-    }
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", {"type": "string", "pattern": "^[A-Za-z0-9_-]{16,64}$"}, OpenApiParameter.HEADER,
+    description="Optional, and the same for each attempt of one write. The same request under the same key gets the"
+    " answer of the first, with `Idempotent-Replayed: true`, for seven days. Only final answers are kept: not 202, 400,"
+    " 401, 403, 429 and 5xx. Sign each attempt anew.",
+)  # fmt: skip
+
+
+def problems(*statuses: int, also: Sequence[Problem] = ()) -> dict[tuple[int, str], OpenApiResponse]:
+    """The refusals with these statuses, for `extend_schema(responses={200: ..., **problems(404)})`; `also` are the
+    operation's own, which stand beside the common ones of their status.
+    """
+    own = {problem.status for problem in also}
+    described = {}
+    for status in (*statuses, *sorted(own - set(statuses))):
+        each = [problem for problem in (*COMMON, *also) if problem.status == status]
+        codes = ", ".join(problem.code for problem in each)
+        described[status, MEDIA_TYPE] = OpenApiResponse(
+            ProblemSerializer, description=f"{HTTPStatus(status).phrase}: {codes}",
+            examples=[_example(problem) for problem in each],
+        )  # fmt: skip
+    return described
+
+
+def answer(shape: Any, description: str, **examples: Any) -> OpenApiResponse:
+    """An answer with one example or more, named by their keywords."""
+    shown = [OpenApiExample(name.replace("_", " "), value=value) for name, value in examples.items()]
+    return OpenApiResponse(shape, description=description, examples=shown)
+
+
+def _example(problem: Problem) -> OpenApiExample:
+    return OpenApiExample(problem.code, value=problem.document() | {"request_id": EXAMPLE_REQUEST_ID})

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -21,16 +21,52 @@ RSA_EXPONENT = 65_537
 PEM_LENGTH_MAX = 4_096
 PLATFORM_RSA_BITS = 2048  # a signature costs 0.23 ms; 4096 bits would cost 1.5 ms on every answer
 _SERIAL_NO = re.compile(r"[A-Za-z0-9_]{8,64}")
+_ED25519_PRIME = 2**255 - 19
+# The y coordinates of the points of small order, below the prime. Under such a "key" a signature that anybody can make
+# is good for every message, so possession of it proves nothing.
+_ED25519_SMALL_ORDER = frozenset(
+    {
+        0,
+        1,
+        2707385501144840649318225287225658788936804267575313519463743609750303402022,
+        55188659117513257062467267217118295137698188065244968500265048394206261417927,
+        _ED25519_PRIME - 1,
+    }
+)
+
+PublicKey = rsa.RSAPublicKey | ed25519.Ed25519PublicKey
+PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
-class Algorithm(enum.StrEnum):
-    """What a key may be used for. It belongs to the key's row; a request's header cannot choose another."""
+class Purpose(enum.StrEnum):
+    """What a pair is for. No pair is for both: a signature must never be had by asking for a decryption."""
 
-    RSA_SHA256 = "RSA-SHA256"
+    SIGN = "sign"
+    ENCRYPT = "encrypt"
 
     @classmethod
     def choices(cls) -> list[tuple[str, str]]:
         return [(member.value, member.value) for member in cls]
+
+
+class Algorithm(enum.StrEnum):
+    """The one algorithm of a key. It belongs to the key's row; a request's header cannot choose another."""
+
+    RSA_SHA256 = "RSA-SHA256"
+    ED25519 = "ED25519"
+    RSA_OAEP_256 = "RSA-OAEP-256"
+
+    @classmethod
+    def choices(cls) -> list[tuple[str, str]]:
+        return [(member.value, member.value) for member in cls]
+
+    @property
+    def purpose(self) -> Purpose:
+        return Purpose.ENCRYPT if self is Algorithm.RSA_OAEP_256 else Purpose.SIGN
+
+
+SIGNING = tuple(algorithm for algorithm in Algorithm if algorithm.purpose is Purpose.SIGN)
+ENCRYPTING = tuple(algorithm for algorithm in Algorithm if algorithm.purpose is Purpose.ENCRYPT)
 
 
 class KeyRefused(ValueError):
@@ -56,7 +92,7 @@ class NotAPublicKey(KeyRefused):
 
 
 class UnknownAlgorithm(KeyRefused):
-    """Only RSA keys are accepted."""
+    """Keys that sign are RSA or Ed25519; keys that decrypt are RSA."""
 
     code = "KEY_ALGORITHM_UNKNOWN"
 
@@ -71,6 +107,12 @@ class ExponentRefused(KeyRefused):
     """An RSA key must have the public exponent 65537."""
 
     code = "KEY_EXPONENT"
+
+
+class WeakKey(KeyRefused):
+    """This Ed25519 key is a point that proves nothing: signatures under it can be made by anybody. Make a new pair."""
+
+    code = "KEY_WEAK"
 
 
 class SerialNoRefused(KeyRefused):
@@ -88,7 +130,7 @@ class PublicKeyFacts:
     fingerprint: str  # SHA-256 of the SubjectPublicKeyInfo, 64 hex digits
 
 
-def read_public_key(pem: str) -> PublicKeyFacts:
+def read_public_key(pem: str, *, purpose: Purpose = Purpose.SIGN) -> PublicKeyFacts:
     """Check a pasted key. Raises a subclass of KeyRefused; the pasted text is never part of an error."""
     if "PRIVATE KEY" in pem:
         raise PrivateKeyPasted
@@ -100,25 +142,49 @@ def read_public_key(pem: str) -> PublicKeyFacts:
         raise UnknownAlgorithm from error
     except ValueError as error:
         raise NotAPublicKey from error
-    if not isinstance(key, rsa.RSAPublicKey):
+    if isinstance(key, ed25519.Ed25519PublicKey) and purpose is Purpose.SIGN:
+        _check_ed25519(key)
+    elif isinstance(key, rsa.RSAPublicKey):
+        _check_rsa(key)
+    else:
         raise UnknownAlgorithm
+    return facts_of(key, purpose=purpose)
+
+
+def _check_rsa(key: rsa.RSAPublicKey) -> None:
     if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX or key.key_size % 8:
         raise KeyLengthRefused
     if key.public_numbers().e != RSA_EXPONENT:
         raise ExponentRefused
-    return facts_of(key)
 
 
-def facts_of(key: rsa.RSAPublicKey) -> PublicKeyFacts:
+def _check_ed25519(key: ed25519.Ed25519PublicKey) -> None:
+    """One encoding for each point, or one pair could be registered twice; and no point of small order."""
+    y = int.from_bytes(key.public_bytes_raw(), "little") % 2**255  # the highest bit is the sign of x
+    if y >= _ED25519_PRIME or y in _ED25519_SMALL_ORDER:
+        raise WeakKey
+
+
+def facts_of(key: PublicKey, *, purpose: Purpose = Purpose.SIGN) -> PublicKeyFacts:
+    """What a row keeps of a key that has been checked, or that is our own."""
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    return PublicKeyFacts(algorithm=Algorithm.RSA_SHA256, pem=pem, fingerprint=hashlib.sha256(spki).hexdigest())
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        algorithm = Algorithm.ED25519
+    else:
+        algorithm = Algorithm.RSA_OAEP_256 if purpose is Purpose.ENCRYPT else Algorithm.RSA_SHA256
+    return PublicKeyFacts(algorithm=algorithm, pem=pem, fingerprint=hashlib.sha256(spki).hexdigest())
 
 
-def new_pair() -> tuple[PublicKeyFacts, bytes]:
-    """A fresh RSA pair: the facts of the public half, and the private half as PKCS #8 DER."""
-    private = rsa.generate_private_key(public_exponent=RSA_EXPONENT, key_size=PLATFORM_RSA_BITS)
-    return facts_of(private.public_key()), private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+def new_pair(algorithm: Algorithm = Algorithm.RSA_SHA256) -> tuple[PublicKeyFacts, bytes]:
+    """A fresh pair of our own: the facts of the public half, and the private half as PKCS #8 DER."""
+    private: PrivateKey
+    if algorithm is Algorithm.ED25519:
+        private = ed25519.Ed25519PrivateKey.generate()
+    else:
+        private = rsa.generate_private_key(public_exponent=RSA_EXPONENT, key_size=PLATFORM_RSA_BITS)
+    facts = facts_of(private.public_key(), purpose=algorithm.purpose)
+    return facts, private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
 def new_serial_no() -> str:

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from django.db import DatabaseError
 
 from openplatform.caches import TimedCache
-from openplatform.key_material import RSA_BITS_MAX, RSA_BITS_MIN, RSA_EXPONENT, Algorithm
+from openplatform.key_material import RSA_BITS_MAX, RSA_BITS_MIN, RSA_EXPONENT, Algorithm, Purpose
+from openplatform.key_states import AppKeyStatus
 from openplatform.models.app import AppStatus
 from openplatform.models.keys import TOUCH_EVERY, AppKey
 from openplatform.models.merchant import MerchantStatus
-from openplatform.signature import LOADERS, PublicKey, RsaPublicKey
+from openplatform.signature import LOADERS, Ed25519PublicKey, PublicKey, RsaPublicKey
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +26,12 @@ STATUS_CACHE_S = 5.0  # a revoked key and a disabled app are refused everywhere 
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """A key of an app."""
+    """A key of an app that signs, and what may be done with it."""
 
     app_id: int
     merchant_id: int
     serial_no: str
+    scopes: frozenset[str]
     algorithm: Algorithm
     public_key: PublicKey
     app_is_active: bool
@@ -39,6 +42,7 @@ _Name = tuple[int, str]
 _known: "TimedCache[_Name, AppKey]" = TimedCache(size=10_000, lifetime_s=STATUS_CACHE_S)
 # Apart, so that a flood of made-up names cannot push out the keys that are in use.
 _unknown: "TimedCache[_Name, bool]" = TimedCache(size=10_000, lifetime_s=STATUS_CACHE_S)
+_recipients: "TimedCache[int, tuple[AppKey, ...]]" = TimedCache(size=10_000, lifetime_s=STATUS_CACHE_S)
 _touched: "TimedCache[str, bool]" = TimedCache(size=10_000, lifetime_s=TOUCH_EVERY.total_seconds())
 
 
@@ -52,11 +56,36 @@ def find_credential(*, app_id: int, serial_no: str, now: datetime) -> Credential
         app_id=app.pk,
         merchant_id=app.merchant_id,
         serial_no=key.serial_no,
+        scopes=frozenset(key.scopes),
         algorithm=Algorithm(key.algorithm),
         public_key=_parsed(Algorithm(key.algorithm), key.public_key_pem),
         app_is_active=app.status == AppStatus.ACTIVE and app.merchant.status == MerchantStatus.ACTIVE,
         accepts_wechatpay_scheme=app.accepts_wechatpay_scheme,
     )
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """To whom an app's secrets are encrypted."""
+
+    serial_no: str
+    public_key_pem: str
+
+
+def find_recipient(*, app_id: int, now: datetime) -> Recipient | None:
+    """The app's own key for encryption: the newest active one, else one that is retiring; None when it has none."""
+    live = [key for key in _encryption_keys(app_id) if key.is_live(now=now)]
+    if not live:
+        return None
+    key = max(live, key=lambda key: (key.status == AppKeyStatus.ACTIVE, key.created_at))
+    return Recipient(key.serial_no, key.public_key_pem)
+
+
+def forget(*, app_id: int, serial_no: str) -> None:
+    """Read this key anew. For the process that has just changed it; the others notice within five seconds."""
+    for cache in (_known, _unknown):
+        cache.drop((app_id, serial_no))
+    _recipients.drop(app_id)
 
 
 def remember_use(serial_no: str, *, now: datetime) -> None:
@@ -74,8 +103,11 @@ def remember_use(serial_no: str, *, now: datetime) -> None:
 def decoy(signature_bytes: int) -> PublicKey | None:
     """What a signature is verified against when nobody's key has its length; None when no key can have it.
 
-    The verification costs what a real one of that size costs. Its outcome proves nothing: the modulus is made up.
+    The verification costs what a real one of that size costs. Its outcome proves nothing: the keys are made up.
     """
+    if signature_bytes == Ed25519PublicKey.signature_bytes:
+        made_up_private = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"fenpay decoy").digest())
+        return Ed25519PublicKey(made_up_private.public_key())
     bits = 8 * signature_bytes
     if not RSA_BITS_MIN <= bits <= RSA_BITS_MAX:
         return None
@@ -90,12 +122,22 @@ def _find(name: _Name) -> AppKey | None:
         return key
     read_at = time.monotonic()
     app_id, serial_no = name
-    key = AppKey.objects.select_related("app__merchant").filter(pk=serial_no, app_id=app_id).first()
+    named = AppKey.objects.filter(pk=serial_no, app_id=app_id, purpose=Purpose.SIGN)
+    key = named.select_related("app__merchant").first()
     if key is None:
         _unknown.put(name, True, read_at=read_at)  # noqa: FBT003 - the value of a set
     else:
         _known.put(name, key, read_at=read_at)
     return key
+
+
+def _encryption_keys(app_id: int) -> tuple[AppKey, ...]:
+    keys = _recipients.get(app_id)
+    if keys is None:
+        read_at = time.monotonic()
+        keys = tuple(AppKey.objects.filter(app_id=app_id, purpose=Purpose.ENCRYPT))
+        _recipients.put(app_id, keys, read_at=read_at)
+    return keys
 
 
 @lru_cache(maxsize=4_096)

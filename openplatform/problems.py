@@ -87,7 +87,7 @@ class _Unauthorized(Problem):
 
     def __init__(self, detail: str = "", **kwargs: Any) -> None:
         super().__init__(detail, **kwargs)
-        self.headers["WWW-Authenticate"] = "FENPAY-SHA256-RSA2048"
+        self.headers["WWW-Authenticate"] = "FENPAY-SHA256-RSA2048, FENPAY-ED25519"
 
 
 class SignError(_Unauthorized):
@@ -160,9 +160,9 @@ class RateLimited(Problem):
 
 
 class TryLater(Problem):
-    """Nothing was done, or it was rolled back: the same request, newly signed, may succeed."""
+    """The same request, newly signed, may succeed, and counts once if this one was carried out after all."""
 
-    status, code, default_detail = 503, "TRY_LATER", "Not now. Nothing was changed: try again soon."
+    status, code, default_detail = 503, "TRY_LATER", "Not now. Send the same request again soon, newly signed."
 
     def __init__(self, detail: str = "", *, retry_after_s: int = 1, **kwargs: Any) -> None:
         super().__init__(detail, retry_after_s=retry_after_s, **kwargs)
@@ -270,7 +270,7 @@ def _malformed(_error: Exception) -> Problem:
 
 @translate(OperationalError, InterfaceError)
 def _database(_error: Exception) -> Problem:
-    """Down, restarting, a lock or a statement that took too long: rolled back, so it may be sent again."""
+    """Down, restarting, a lock or a statement that took too long: what was not committed is rolled back."""
     return TryLater()
 
 

@@ -60,6 +60,10 @@ class StrictSerializer(serializers.Serializer[Any]):
         return errors
 
 
+class NoFields(StrictSerializer):
+    """The body of an operation that is told nothing: none, or {}."""
+
+
 @extend_schema_field({"type": "string", "format": "date-time"})
 class MomentField(serializers.Field[datetime, Any, str, Any]):
     """RFC 3339 with an offset."""

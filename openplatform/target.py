@@ -6,6 +6,7 @@ from urllib.parse import unquote
 from django.conf import settings
 from django.http import HttpRequest
 
+SANDBOX_PREFIX = "/sandbox"
 QUERY_LENGTH_MAX = 1_024
 NATIVE_PATHS = re.compile(r"/(?:sandbox/)?openapi/v1(?:/[A-Za-z0-9_-]{1,64})+")
 # WeChat Pay's addresses. A merchant's number there may also hold `|`, `*` and `@`. `|` has no place in a URL and is
@@ -37,6 +38,11 @@ def check_target(target: str, *, path: str, query_names: frozenset[str], paths: 
         raise TargetRefused("the path holds something that no address of ours has")
     if mark:
         _check_query(query, query_names)
+
+
+def is_for_the_sandbox(target: str) -> bool:
+    """Whether a request was signed for a test platform. Production serves none: its path is part of the signature."""
+    return target.startswith(f"{SANDBOX_PREFIX}/")
 
 
 def _check_query(query: str, known: frozenset[str]) -> None:

@@ -37,13 +37,19 @@ def own_order_by_out_trade_no(*, app: App, out_trade_no: str) -> Order:
 
 
 def own_order_at_channel(*, app: App, channel: str, out_trade_no: str = "", channel_trade_no: str = "") -> Order:
-    """The app's own order at `channel`, named by the merchant's number, by the channel's, or by both."""
+    """The app's own order at `channel`, named by the merchant's number, by the channel's, or by both.
+
+    The number of a payment too many names nothing: a refund of it would take the money of the one that counts.
+    """
     rows = Order.objects.filter(app=app, channel=channel).select_related("app")
     if out_trade_no:
         rows = rows.filter(out_trade_no=out_trade_no)
     if channel_trade_no:
         # With the account, which the index on the channel's numbers begins with.
-        rows = rows.filter(payments__account__merchant_id=app.merchant_id, payments__channel_trade_no=channel_trade_no)
+        rows = rows.filter(
+            payments__account__merchant_id=app.merchant_id, payments__channel_trade_no=channel_trade_no,
+            payments__is_surplus=False,
+        )  # fmt: skip
     return _first(rows)
 
 

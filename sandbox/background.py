@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.db.models import Min
 
-from sandbox import calls, clock, runtime
+from sandbox import calls, clock, deliveries, ledger, runtime
 from sandbox.models import Notification, PayOrder, Refund
-from sandbox.wechatpay import ledger, notifications
 
 DELIVERIES_MAX = 16
 LOOK_EVERY_S = 0.5
@@ -30,7 +29,7 @@ def start() -> None:
 
 def _run() -> None:
     try:
-        notifications.recover()
+        deliveries.recover()
         looks = room = 0
         while not runtime.stopping.is_set():
             runtime.wake.wait(_wait_s(now=clock.now(), room=room))
@@ -53,14 +52,14 @@ def tick(*, now: datetime) -> int:
     ledger.expire_due(now=now)
     ledger.settle_due(now=now)
     room = max(0, DELIVERIES_MAX - Notification.objects.filter(state=Notification.SENDING).count())
-    return room - notifications.send_due(now=now, room=room)
+    return room - deliveries.send_due(now=now, room=room)
 
 
 def _wait_s(*, now: datetime, room: int) -> float:
     """Until the next thing is due, within reason. Without room for a delivery the end of one wakes us."""
     due = [
         PayOrder.objects.aggregate(at=Min("pay_at"))["at"],
-        Refund.objects.filter(status=Refund.PROCESSING).aggregate(at=Min("settle_at"))["at"],
+        Refund.objects.aggregate(at=Min("settle_at"))["at"],
     ]
     if room:
         due.append(Notification.objects.filter(state=Notification.WAITING).aggregate(at=Min("next_at"))["at"])

@@ -1,33 +1,42 @@
 """The call log: every request of a merchant, found by request id, operation or number."""
 
-import secrets
 import time
 
 from django.http import HttpRequest
 
-from sandbox import clock
+from sandbox import chance, clock, environment
 from sandbox.models import Call
 from sandbox.store import writing
 
 KEPT = 20_000
+SHOWN_BYTES = 8_192
 
 
 def new_request_id() -> str:
-    return f"SANDBOX{secrets.token_hex(12).upper()}"
+    return f"SANDBOX{chance.text('request', size=12).upper()}"
+
+
+def host_of(request: HttpRequest) -> str:
+    """At which of the two doors the request came in."""
+    backup = environment.current().backup_port
+    return "backup" if backup and request.META["SERVER_PORT"] == str(backup) else "primary"
 
 
 class Log:
     """One call, written when it is understood and again when it is answered."""
 
-    def __init__(self, request: HttpRequest, *, operation: str, mchid: str) -> None:
+    def __init__(self, request: HttpRequest, *, channel: str, operation: str, mchid: str) -> None:
         self.started = time.monotonic()
         self.call = Call(
+            channel=channel,
+            host=host_of(request),
             request_id=new_request_id(),
             at=clock.now(),
             method=str(request.method),
             target=str(request.META.get("RAW_URI", request.path))[:512],
+            body=request.body[:SHOWN_BYTES].decode(errors="replace"),
             operation=operation,
-            mchid=mchid,
+            mchid=mchid[:32],
         )
 
     @property
@@ -37,11 +46,16 @@ class Log:
     def begin(self, *, number: str) -> int:
         """The request is authentic and readable: note it. Returns how many such calls came before it."""
         self.call.number = number[:64]
-        before = Call.objects.filter(operation=self.call.operation, number=self.call.number, mchid=self.call.mchid)
+        same = {name: getattr(self.call, name) for name in ("channel", "operation", "number", "mchid")}
+        before = Call.objects.filter(**same)
         with writing():
             count = before.count() if number else 0
             self.call.save()
         return count
+
+    def refused_signature(self, canonical: bytes) -> None:
+        """What the caller should have signed: seeing it saves hours."""
+        self.call.canonical = canonical[:SHOWN_BYTES].decode(errors="replace")
 
     def executed(self, *, done: bool, fault: str) -> None:
         """Its effect is (not) in the books, whatever the caller will get to hear."""

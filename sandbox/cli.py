@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sandbox import identity
 
@@ -18,7 +20,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sandbox", description="A wire-true stand-in for WeChat Pay v3.")
+    parser = argparse.ArgumentParser(
+        prog="sandbox", description="A wire-true stand-in for WeChat Pay, Alipay and UnionPay."
+    )
     commands = parser.add_subparsers(required=True)
 
     init = commands.add_parser("init", help="make keys, certificates and numbers, once")
@@ -28,6 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="run the sandbox server")
     _common(serve)
     serve.add_argument("--bind", default="127.0.0.1:8001", help="HOST:PORT or fd://N")
+    serve.add_argument("--backup-bind", default="", help="the backup host: a second HOST:PORT or fd://N")
+    serve.add_argument("--seed", type=int, default=0, help="of every random choice; 0 draws one and logs it")
     serve.add_argument("--compress", type=float, default=1.0, help="divide the platform's waiting times by this")
     serve.add_argument("--allow-http-notify", action="store_true", help="accept http and private notify_urls")
     serve.add_argument("--test-values", action=argparse.BooleanOptionalAction, default=True)
@@ -55,7 +61,8 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    identity.make(options.dir.resolve(), base_url=options.base_url)
+    backup = _backup_url(options)
+    identity.make(options.dir.resolve(), base_url=options.base_url, backup_url=backup)
     os.environ.update(
         {
             "DJANGO_SETTINGS_MODULE": "sandbox.settings",
@@ -65,10 +72,31 @@ def _serve(options: argparse.Namespace) -> int:
             "SANDBOX_TEST_VALUES": str(int(options.test_values)),
             "SANDBOX_REDIRECT_HOSTS": ",".join(options.redirect_host),
             "SANDBOX_REFUND_SECONDS": str(options.refund_seconds),
+            "SANDBOX_BASE_URL": options.base_url,
+            "SANDBOX_BACKUP_PORT": backup.rpartition(":")[2] or "0",
+            "SANDBOX_SEED": str(options.seed),
         }
     )
     _migrate()
-    return _become_server("sandbox.wsgi:application", config="gunicorn_conf.py", bind=options.bind)
+    sys.stdout.write(
+        f"control page: {options.base_url}/_sandbox/ (its token: control_token in {options.dir}/identity.json)\n"
+    )
+    binds = [options.bind, *filter(None, [options.backup_bind])]
+    return _become_server("sandbox.wsgi:application", config="gunicorn_conf.py", binds=binds)
+
+
+def _backup_url(options: argparse.Namespace) -> str:
+    """How others reach the backup host: as the first one, on the second port."""
+    if not options.backup_bind:
+        return ""
+    named = options.backup_bind
+    if named.startswith("fd://"):
+        with socket.socket(fileno=os.dup(int(named.removeprefix("fd://")))) as listener:
+            port = listener.getsockname()[1]
+    else:
+        port = int(named.rpartition(":")[2])
+    parts = urlsplit(options.base_url)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
 def _demo_merchant(options: argparse.Namespace) -> int:
@@ -83,7 +111,7 @@ def _demo_merchant(options: argparse.Namespace) -> int:
     )
     _migrate()
     return _become_server(
-        "sandbox.demomerchant.wsgi:application", config="demomerchant/gunicorn_conf.py", bind=options.bind
+        "sandbox.demomerchant.wsgi:application", config="demomerchant/gunicorn_conf.py", binds=[options.bind]
     )
 
 
@@ -99,11 +127,12 @@ def _migrate() -> None:
     connection.close()
 
 
-def _become_server(application: str, *, config: str, bind: str) -> int:
+def _become_server(application: str, *, config: str, binds: Sequence[str]) -> int:
     """Replace this process by gunicorn, so that whoever started us watches and stops the server itself."""
-    sys.stdout.write(f"{application.partition('.')[0]}: {application} on {bind}\n")
+    sys.stdout.write(f"{application.partition('.')[0]}: {application} on {', '.join(binds)}\n")
     sys.stdout.flush()
     found_by = [str(PACKAGE.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     os.environ["PYTHONPATH"] = os.pathsep.join(found_by)
-    command = [sys.executable, "-m", "gunicorn", "--config", str(PACKAGE / config), "--bind", bind, application]
+    bound = [argument for bind in binds for argument in ("--bind", bind)]
+    command = [sys.executable, "-m", "gunicorn", "--config", str(PACKAGE / config), *bound, application]
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell

@@ -24,6 +24,11 @@ def advance(*, seconds: float) -> datetime:
     return now()
 
 
+def advance_to(moment: datetime) -> datetime:
+    """Move business time forward to `moment`; an earlier one changes nothing."""
+    return advance(seconds=max(0.0, (moment - now()).total_seconds()))
+
+
 def request_time() -> int:
     """Unix seconds against which a request's timestamp is checked."""
     return int(time.time() + options.get("clock_skew_s"))

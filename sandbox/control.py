@@ -7,6 +7,7 @@ caller is 400, 401, 404 or 409 with `{"error": "..."}`.
 import json
 import secrets
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -15,14 +16,29 @@ from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
-from sandbox import clock, faults, options, testvalues
-from sandbox.models import Attempt, Call, FaultRule, Notification, OAuthCode, PayOrder, Prepay, Refund
+from sandbox import barcodes, chance, clock, faults, keys, ledger, notices, options, plans, testvalues
+from sandbox.alipay import trades
+from sandbox.models import (
+    ALIPAY,
+    CHANNELS,
+    Attempt,
+    BarCode,
+    BillFile,
+    Call,
+    FaultRule,
+    Notification,
+    OAuthCode,
+    PayOrder,
+    Prepay,
+    Refund,
+)
 from sandbox.store import writing
-from sandbox.wechatpay import ledger, notifications
 from sandbox.wechatpay.signing import platform
 
 LIST_MAX = 500
+FORGOTTEN = (Attempt, Notification, Refund, Prepay, PayOrder, Call, FaultRule, OAuthCode, BarCode, BillFile)
 SETTLED = frozenset({Refund.SUCCESS, Refund.ABNORMAL, Refund.CLOSED})
+_COUNTED = frozenset({"id", "seen", "fired"})
 Handler = Callable[..., Any]
 
 
@@ -85,17 +101,57 @@ def show_order(request: HttpRequest, out_trade_no: str) -> dict[str, Any]:  # no
 
 def pay_order(request: HttpRequest, out_trade_no: str) -> dict[str, Any]:
     """The payer pays, as on the phone. `{"openid": ...}` for a native order, `{"even_closed": true}` for the race."""
+    return _row(_pay(out_trade_no, _json(request)))
+
+
+def pay_several(request: HttpRequest) -> list[dict[str, Any]]:
+    """`{"out_trade_nos": [...]}`: all are paid without a pause: one thing twice, on two channels."""
     wanted = _json(request)
+    numbers = wanted.get("out_trade_nos")
+    if not isinstance(numbers, list) or not all(isinstance(number, str) for number in numbers):
+        raise ControlError(400, "out_trade_nos: a list of numbers")
+    found = [_order(number).out_trade_no for number in numbers]
+    return [_row(_pay(number, wanted)) for number in found]
+
+
+def _pay(out_trade_no: str, wanted: dict[str, Any]) -> PayOrder:
     try:
-        order = ledger.pay(
+        return ledger.pay(
             order_pk=_order(out_trade_no).pk,
-            openid=str(wanted.get("openid", "oSandboxPayer")),
+            openid=str(wanted.get("openid", ledger.ANYBODY)),
             now=clock.now(),
             even_closed=wanted.get("even_closed") is True,
         )
     except ledger.NotPayable as problem:
         raise ControlError(409, f"the order is {problem}") from problem
+
+
+def refuse_order(request: HttpRequest, out_trade_no: str) -> dict[str, Any]:  # noqa: ARG001
+    """The payer says no: a bar-code payment has failed by that, any other order goes on waiting."""
+    return _row(ledger.refuse(order_pk=_order(out_trade_no).pk, now=clock.now()))
+
+
+def expire_order(request: HttpRequest, out_trade_no: str) -> dict[str, Any]:  # noqa: ARG001
+    """The order's time is over."""
+    return _row(ledger.expire(order_pk=_order(out_trade_no).pk, now=clock.now()))
+
+
+def scan_order(request: HttpRequest, out_trade_no: str) -> dict[str, Any]:  # noqa: ARG001
+    """Somebody scans the code of an Alipay precreate and does not pay yet: now the trade is there."""
+    order = _order(out_trade_no)
+    if order.channel != ALIPAY or order.product != "qr" or not order.is_unpaid:
+        raise ControlError(409, "not a precreated Alipay trade that waits")
+    if not order.is_known:
+        trades.scanned(order, now=clock.now())
     return _row(order)
+
+
+def show_code(request: HttpRequest) -> dict[str, Any]:
+    """`{"channel": "alipay"}`: a payment code as a payer's phone shows it."""
+    channel = _json(request).get("channel", "wechatpay")
+    if channel not in CHANNELS:
+        raise ControlError(400, f"channel: one of {', '.join(CHANNELS)}")
+    return _row(barcodes.show(channel=channel, payer="sandbox-control", now=clock.now()))
 
 
 def cancel_order(request: HttpRequest, out_trade_no: str) -> dict[str, Any]:
@@ -104,11 +160,11 @@ def cancel_order(request: HttpRequest, out_trade_no: str) -> dict[str, Any]:
 
 
 def list_orders(request: HttpRequest) -> list[dict[str, Any]]:
-    return _rows(PayOrder.objects.all(), request, "out_trade_no", "state")
+    return _rows(PayOrder.objects.all(), request, "channel", "out_trade_no", "state", "product")
 
 
 def list_refunds(request: HttpRequest) -> list[dict[str, Any]]:
-    return _rows(Refund.objects.all(), request, "out_refund_no", "status")
+    return _rows(Refund.objects.all(), request, "channel", "out_refund_no", "status")
 
 
 def settle_refund(request: HttpRequest, out_refund_no: str) -> dict[str, Any]:
@@ -126,7 +182,7 @@ def settle_refund(request: HttpRequest, out_refund_no: str) -> dict[str, Any]:
 
 
 def list_faults(request: HttpRequest) -> list[dict[str, Any]]:
-    return _rows(FaultRule.objects.all(), request, "operation")
+    return _rows(FaultRule.objects.all(), request, "channel", "operation")
 
 
 def add_fault(request: HttpRequest) -> dict[str, Any]:
@@ -149,8 +205,14 @@ def remove_fault(request: HttpRequest, rule: str) -> dict[str, Any]:  # noqa: AR
 def catalogue(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001
     """Everything that a rule may name, and what the test values do."""
     values = {f"{value:02d}": sorted(plans) for value, plans in testvalues.TEST_VALUES.items()}
-    calls, notices = sorted(faults.CALL_FAULTS), sorted(faults.NOTICE_FAULTS)
-    return {"operations": sorted(faults.CALLS | faults.NOTICES), "calls": calls, "notices": notices, "values": values}
+    return {
+        "channels": CHANNELS,
+        "operations": sorted(plans.CALLS | plans.NOTICES),
+        "calls": {name: asdict(plan) for name, plan in sorted(plans.CALL_FAULTS.items())},
+        "notices": {name: asdict(plan) for name, plan in sorted(plans.NOTICE_FAULTS.items())},
+        "not_at": {channel: sorted(names) for channel, names in plans.NOT_AT.items()},
+        "values": values,
+    }
 
 
 def show_clock(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001
@@ -158,11 +220,25 @@ def show_clock(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001
 
 
 def advance_clock(request: HttpRequest) -> dict[str, Any]:
-    """`{"advance_s": 7200}`: business time goes forward, and what is due by then happens."""
-    seconds = _json(request).get("advance_s")
+    """`{"advance_s": 7200}` or `{"to": "2026-01-02T10:30:00+08:00"}`: business time moves on."""
+    wanted = _json(request)
+    if "to" in wanted:
+        return _clock(clock.advance_to(moment(wanted["to"])))
+    seconds = wanted.get("advance_s")
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
         raise ControlError(400, "advance_s: a number of seconds, not negative")
     return _clock(clock.advance(seconds=seconds))
+
+
+def moment(text: Any) -> datetime:
+    """A time to come. Raises ControlError."""
+    try:
+        wanted = datetime.fromisoformat(text)
+    except (TypeError, ValueError) as problem:
+        raise ControlError(400, "to: a time in ISO 8601") from problem
+    if wanted.tzinfo is None or wanted < clock.now():
+        raise ControlError(400, "to: needs its offset, and must not be in the past")
+    return wanted
 
 
 def _clock(now: datetime) -> dict[str, Any]:
@@ -183,7 +259,7 @@ def set_options(request: HttpRequest) -> dict[str, Any]:
 
 def list_notifications(request: HttpRequest) -> list[dict[str, Any]]:
     """With every attempt: status, latency and the beginning of the answer."""
-    rows = _rows(Notification.objects.all(), request, "number", "state", "event_type")
+    rows = _rows(Notification.objects.all(), request, "channel", "number", "state", "event_type")
     for row in rows:
         row["attempts"] = [_row(attempt) for attempt in Attempt.objects.filter(notification=row["id"]).order_by("pk")]
     return rows
@@ -195,23 +271,42 @@ def resend_notification(request: HttpRequest, notification: str) -> dict[str, An
         raise ControlError(404, "no such notification")
     if found.state == Notification.SENDING:
         raise ControlError(409, "it is being sent right now")
-    notifications.resend(found, now=clock.now())
+    notices.resend(found, now=clock.now())
     return _row(found)
 
 
 def list_calls(request: HttpRequest) -> list[dict[str, Any]]:
-    return _rows(Call.objects.all(), request, "operation", "number", "request_id")
+    return _rows(Call.objects.all(), request, "channel", "operation", "number", "request_id", "host", "code")
 
 
-def reset(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001
-    """Forget everything but the identity. Numbers given out are not given out again."""
+def record(request: HttpRequest) -> dict[str, Any]:
+    """Everything that a run was made of: replay it by a reset with this seed, these options and these rules."""
+    rules = [{name: value for name, value in row.items() if name not in _COUNTED} for row in list_faults(request)]
+    return {"seed": options.get("seed"), "options": options.everything(), "faults": rules, "calls": list_calls(request)}
+
+
+def show_keys(request: HttpRequest) -> list[dict[str, Any]]:  # noqa: ARG001
+    return keys.everything()
+
+
+def reset(request: HttpRequest) -> dict[str, Any]:
+    """Forget everything but the identity. Numbers given out are not given out again.
+
+    `{"seed": 7}` takes another seed; all streams of choices begin again in any case.
+    """
+    seed = _json(request).get("seed", options.get("seed"))
+    if type(seed) is not int or not 0 < seed < chance.SEED_MAX:
+        raise ControlError(400, f"seed: a whole number from 1 to {chance.SEED_MAX - 1}")
+    return {"removed": forget(seed=seed), "seed": seed}
+
+
+def forget(*, seed: int) -> int:
+    """Returns how many rows are gone."""
     with writing():
-        removed = sum(
-            model.objects.all().delete()[0]
-            for model in (Attempt, Notification, Refund, Prepay, PayOrder, Call, FaultRule, OAuthCode)
-        )
+        removed = sum(model.objects.all().delete()[0] for model in FORGOTTEN)
     options.forget()
-    return {"removed": removed}
+    chance.restart(seed=seed)
+    return removed
 
 
 urlpatterns = [
@@ -219,6 +314,11 @@ urlpatterns = [
     path("_sandbox/orders/<str:out_trade_no>", _view(get=show_order)),
     path("_sandbox/orders/<str:out_trade_no>/pay", _view(post=pay_order)),
     path("_sandbox/orders/<str:out_trade_no>/cancel", _view(post=cancel_order)),
+    path("_sandbox/orders/<str:out_trade_no>/refuse", _view(post=refuse_order)),
+    path("_sandbox/orders/<str:out_trade_no>/expire", _view(post=expire_order)),
+    path("_sandbox/orders/<str:out_trade_no>/scan", _view(post=scan_order)),
+    path("_sandbox/pay", _view(post=pay_several)),
+    path("_sandbox/codes", _view(post=show_code)),
     path("_sandbox/refunds", _view(get=list_refunds)),
     path("_sandbox/refunds/<str:out_refund_no>/settle", _view(post=settle_refund)),
     path("_sandbox/faults", _view(get=list_faults, post=add_fault, delete=clear_faults)),
@@ -229,5 +329,7 @@ urlpatterns = [
     path("_sandbox/notifications", _view(get=list_notifications)),
     path("_sandbox/notifications/<int:notification>/resend", _view(post=resend_notification)),
     path("_sandbox/calls", _view(get=list_calls)),
+    path("_sandbox/record", _view(get=record)),
+    path("_sandbox/keys", _view(get=show_keys)),
     path("_sandbox/reset", _view(post=reset)),
 ]

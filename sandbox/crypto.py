@@ -1,4 +1,4 @@
-"""The cryptography of WeChat Pay v3: RSA signatures, AES-256-GCM sealing, certificates.
+"""The cryptography of the channels: RSA signatures, AES-256-GCM sealing, certificates.
 
 Pure functions over bytes. The messages that are signed are built here too, so that the published test vectors
 (tests/vectors.json) can be run against exactly what the server uses.
@@ -60,9 +60,10 @@ def unseal(ciphertext: str, *, key: bytes, nonce: str, associated_data: str) -> 
     return AESGCM(key).decrypt(nonce.encode(), base64.b64decode(ciphertext), associated_data.encode())
 
 
-def gcm_nonce() -> str:
-    """Twelve printable characters."""
-    return secrets.token_hex(6)
+def oaep_decrypt(ciphertext: str, *, key: rsa.RSAPrivateKey) -> str:
+    """A sensitive field: RSA-OAEP with SHA-1, base64. Raises ValueError when it is not encrypted for `key`."""
+    scheme = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303 - theirs
+    return key.decrypt(base64.b64decode(ciphertext, validate=True), scheme).decode()
 
 
 def new_key() -> rsa.RSAPrivateKey:

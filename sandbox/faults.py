@@ -1,110 +1,41 @@
-"""What can go wrong with a call or a notification, as data; and the rules that choose when it does.
+"""The rules that choose when something goes wrong: by channel, host, operation, number, n-th call and chance.
 
-A `CallPlan` says how one request is treated, a `NoticePlan` how one notification is; the catalogue names the useful
-ones. A rule's `params` override single fields of the plan: `{"fault": "timeout_done", "params": {"pause_s": 2}}`.
+A rule's `params` override single fields of the plan: `{"fault": "timeout_done", "params": {"pause_s": 2}}`.
 """
 
-import random
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
+from random import Random
 from typing import Any, TypeVar
 
-from sandbox.models import FaultRule
+from sandbox import options
+from sandbox.alipay import errors as alipay_errors
+from sandbox.models import CHANNELS, FaultRule
+from sandbox.plans import (
+    ANY,
+    BILL_FORM_TRICKS,
+    BILL_ROW_TRICKS,
+    BILL_ZIP_TRICKS,
+    CALL_FAULTS,
+    CALLS,
+    NOT_AT,
+    NOTICE_FAULTS,
+    NOTICES,
+    ORDINARY_CALL,
+    ORDINARY_NOTICE,
+    CallPlan,
+    NoticePlan,
+)
 from sandbox.store import writing
 from sandbox.wechatpay.errors import PRESETS
 from sandbox.wechatpay.signing import FLAWS
 from sandbox.wire import TRICKS
 
-CALLS = frozenset({"create", "query", "close", "refund", "refund_query", "certificates"})
-NOTICES = frozenset({"notify_payment", "notify_refund"})
-ANY = "any"  # every call, never a notification
-
-
-class BadRule(Exception):
-    """A rule that names no known operation, fault or parameter, or a parameter of the wrong type."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CallPlan:
-    """How one request is treated. The defaults are an ordinary one. Times in seconds; `pause_s` -1 is the option."""
-
-    executes: bool = True
-    executes_after_s: float = 0  # the effect comes late, whether or not the client still waits
-    pause_s: float = 0  # after that the answer is held back
-    error: str = ""  # the answer is this one of wechatpay.errors.PRESETS instead
-    sign: str = ""  # one of signing.FLAWS: a flaw of the answer's signature
-    wire: str = ""  # one of wire.TRICKS: what happens to the bytes
-    pays: str = ""  # create: "later" or "before_answer"; close: "after_close"
-    settles: str = ""  # refund: SUCCESS, ABNORMAL or CLOSED
-    settle_s: float = 0  # refund: after that long; 0 is the option `refund_s`, -1 `stuck_s`
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoticePlan:
-    """How one notification is delivered. The defaults are an ordinary one."""
-
-    copies: int = 1  # so many at once, at every attempt
-    delay_s: float = 0
-    never: bool = False
-    sign: str = ""
-    bad_attempts: int = 0  # only the first n carry the flaw; 0: all
-    alters: str = ""  # "amount", "mchid", "appid" or "unknown_order": a wrong content, properly signed
-    tampers: str = ""  # "ciphertext" or "aad": the resource does not decrypt
-
-
 _Plan = TypeVar("_Plan", CallPlan, NoticePlan)
-ORDINARY_CALL, ORDINARY_NOTICE = CallPlan(), NoticePlan()
-
-CALL_FAULTS: Mapping[str, CallPlan] = {
-    "unknown_but_done": CallPlan(error="SYSTEM_ERROR"),
-    "unknown_not_done": CallPlan(error="SYSTEM_ERROR", executes=False),
-    "timeout_done": CallPlan(error="SYSTEM_ERROR", pause_s=-1),
-    "timeout_not_done": CallPlan(error="SYSTEM_ERROR", pause_s=-1, executes=False),
-    "late_execution": CallPlan(executes_after_s=3, pause_s=-1),
-    "connection_reset": CallPlan(wire="reset"),
-    "half_body": CallPlan(wire="half_body"),
-    "bad_json": CallPlan(wire="bad_json"),
-    "gzip_garbage": CallPlan(wire="gzip_garbage"),
-    "frequency_limited_done": CallPlan(error="FREQUENCY_LIMITED"),
-    "frequency_limited_not_done": CallPlan(error="FREQUENCY_LIMITED", executes=False),
-    "bad_gateway_html": CallPlan(wire="html_502", executes=False),
-    "wrong_signature": CallPlan(sign="wrong"),
-    "missing_signature": CallPlan(sign="missing"),
-    "stale_timestamp": CallPlan(sign="stale"),
-    "unknown_serial": CallPlan(sign="unknown_serial"),
-    "signtest_probe": CallPlan(sign="signtest"),
-    "slow_drip": CallPlan(wire="drip"),
-    "hang": CallPlan(wire="hang", executes=False),
-    "error": CallPlan(error="SYSTEM_ERROR", executes=False),  # params name the error
-    "refused": CallPlan(error="RULE_LIMIT", executes=False),
-    "not_enough": CallPlan(error="NOT_ENOUGH", executes=False),
-    "accepted_without_effect": CallPlan(error="NO_CONTENT", executes=False),  # a 204 that closes nothing
-    "paid_at_once": CallPlan(pays="later"),
-    "notify_before_answer": CallPlan(pays="before_answer"),
-    "pay_after_close": CallPlan(pays="after_close"),
-    "refund_abnormal": CallPlan(settles="ABNORMAL"),
-    "refund_closed": CallPlan(settles="CLOSED"),
-    "refund_stuck": CallPlan(settles="SUCCESS", settle_s=-1),
-}
-NOTICE_FAULTS: Mapping[str, NoticePlan] = {
-    "duplicates": NoticePlan(copies=5),
-    "late": NoticePlan(delay_s=60),
-    "never": NoticePlan(never=True),
-    "wrong_signature": NoticePlan(sign="wrong"),
-    "missing_signature": NoticePlan(sign="missing"),
-    "stale_timestamp": NoticePlan(sign="stale"),
-    "unknown_serial": NoticePlan(sign="unknown_serial"),
-    "signtest_probe": NoticePlan(sign="signtest", bad_attempts=1),
-    "wrong_amount": NoticePlan(alters="amount"),
-    "wrong_mchid": NoticePlan(alters="mchid"),
-    "wrong_appid": NoticePlan(alters="appid"),
-    "unknown_order": NoticePlan(alters="unknown_order"),
-    "tampered_ciphertext": NoticePlan(tampers="ciphertext"),
-    "tampered_aad": NoticePlan(tampers="aad"),
-}
-
 _RULE_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "channel": (str,),
+    "host": (str,),
     "operation": (str,),
     "fault": (str,),
     "number": (str,),
@@ -115,24 +46,32 @@ _RULE_FIELDS: Mapping[str, tuple[type, ...]] = {
     "params": (dict,),
 }
 _ALLOWED: Mapping[str, Collection[str]] = {
-    "error": {"", *PRESETS},
-    "sign": FLAWS,
+    "error": {"", *PRESETS, *alipay_errors.PRESETS},
+    "sign": {*FLAWS, "error_response"},
     "wire": {"", *TRICKS},
-    "pays": {"", "later", "before_answer", "after_close"},
+    "pays": {"", "later", "before_answer", "after_close", "before_close"},
     "settles": {"", "SUCCESS", "ABNORMAL", "CLOSED"},
+    "asks_end": {"", "SUCCESS", "PAYERROR", "REVOKED"},
+    "bill": {"", *BILL_ROW_TRICKS, *BILL_FORM_TRICKS, *BILL_ZIP_TRICKS},
     "alters": {"", "amount", "mchid", "appid", "unknown_order"},
     "tampers": {"", "ciphertext", "aad"},
 }
+
+
+class BadRule(Exception):
+    """A rule that names no known channel, operation, fault or parameter, or a parameter of the wrong type."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """What a rule is matched against. `calls_before` counts earlier calls of the operation with this number."""
 
+    channel: str
     operation: str
     number: str
     amount_fen: int = 0
     calls_before: int = 0
+    host: str = "primary"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +92,6 @@ def resolve(*, operation: str, fault: str, params: Mapping[str, Any]) -> Chosen:
     raise BadRule(f"no fault {fault!r} for operation {operation!r}")
 
 
-def notice_from(stored: Mapping[str, Any]) -> NoticePlan:
-    """The reverse of `dataclasses.asdict` for a plan kept with its notification."""
-    return NoticePlan(**stored)
-
-
 def by_rule(subject: Subject) -> Chosen | None:
     """The first stored rule that hits `subject`. Every rule that matches counts it, and at most one fires."""
     if not FaultRule.objects.exists():
@@ -175,22 +109,37 @@ def add_rule(wanted: Mapping[str, Any]) -> FaultRule:
         if type(value) not in _RULE_FIELDS.get(name, ()):
             raise BadRule(f"{name}: unknown, or of another type")
     rule = FaultRule(**({"number": "*", "operation": "", "fault": ""} | dict(wanted)))
-    resolve(operation=rule.operation, fault=rule.fault, params=rule.params)
+    plan = resolve(operation=rule.operation, fault=rule.fault, params=rule.params)
+    _check_place(rule, plan)
     with writing():
         rule.save()
     return rule
 
 
+def _check_place(rule: FaultRule, chosen: Chosen) -> None:
+    """That the channel and the host exist, and that the channel knows such a fault and such an error."""
+    if rule.channel not in {"", *CHANNELS} or rule.host not in {"", "primary", "backup"}:
+        raise BadRule("channel: one of wechatpay, alipay, unionpay; host: primary or backup")
+    if rule.fault in NOT_AT.get(rule.channel, ()):
+        raise BadRule(f"{rule.fault}: has no form at {rule.channel}")
+    if chosen.call.error in alipay_errors.PRESETS and rule.channel != "alipay":
+        raise BadRule(f"{chosen.call.error}: an error of Alipay's alone, so the rule must name that channel")
+
+
 def _matches(rule: FaultRule, subject: Subject) -> bool:
     same = rule.operation == subject.operation or (rule.operation == ANY and subject.operation in CALLS)
-    return same and fnmatchcase(subject.number, rule.number)
+    here = rule.channel in {"", subject.channel} and rule.host in {"", subject.host}
+    # Without a channel a rule means those channels that have a form of its fault.
+    has_form = rule.fault not in NOT_AT[subject.channel]
+    return same and here and has_form and fnmatchcase(subject.number, rule.number)
 
 
 def _fires(rule: FaultRule) -> bool:
-    """Count the call and decide; the random choice depends on seed and count alone, so a run can be repeated."""
+    """Count the call and decide; the choice depends on the seeds and the count alone, so a run can be repeated."""
     rule.seen += 1
     within = rule.seen > rule.skip and (rule.times is None or rule.fired < rule.times)
-    fires = within and random.Random(f"{rule.seed}/{rule.seen}").random() < rule.probability  # noqa: S311 - a dice
+    dice = Random(f"{options.get('seed')}/{rule.seed}/{rule.seen}")  # noqa: S311 - to be repeatable
+    fires = within and dice.random() < rule.probability
     rule.fired += fires
     rule.save(update_fields=["seen", "fired"])
     return fires

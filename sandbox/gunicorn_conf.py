@@ -18,7 +18,7 @@ control_socket_disable = True
 
 def post_worker_init(worker: Any) -> None:
     """In the worker, with Django loaded: start the background, and tell every waiting thread when the end comes."""
-    from sandbox import background, runtime  # noqa: PLC0415 - only in the worker
+    from sandbox import background, chance, runtime  # noqa: PLC0415 - only in the worker
 
     previous = signal.getsignal(signal.SIGTERM)
 
@@ -29,8 +29,8 @@ def post_worker_init(worker: Any) -> None:
             previous(number, frame)
 
     signal.signal(signal.SIGTERM, stop)
+    worker.log.warning("sandbox ready; its seed is %d", chance.begin())
     background.start()
-    worker.log.info("sandbox ready")
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature

@@ -1,6 +1,6 @@
 """Who is who in the sandbox: keys, certificates, numbers. Made once, kept in two files, all marked SANDBOX.
 
-`identity.json` is what a merchant gets from its WeChat Pay console and is meant for the application under test.
+`identity.json` is what a merchant gets from the platforms' consoles and is meant for the application under test.
 `platform.json` is the other side: only the sandbox itself reads it.
 """
 
@@ -16,6 +16,10 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from sandbox import crypto
+from sandbox.alipay import material as alipay_material
+from sandbox.alipay.material import AlipaySide
+from sandbox.unionpay import material as unionpay_material
+from sandbox.unionpay.material import UnionPaySide
 
 MERCHANT_FILE = "identity.json"
 PLATFORM_FILE = "platform.json"
@@ -24,6 +28,14 @@ APIV3_KEY_LENGTH = 32
 
 class IdentityMissing(Exception):
     """The directory has no sandbox identity yet: run `python -m sandbox init` first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubMerchant:
+    """A merchant for whom a service provider acts, in partner mode."""
+
+    sub_mchid: str
+    sub_appid: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +49,18 @@ class Merchant:
     certificate_pem: str
     apiv3_key: str
     name: dict[str, str]
+    sub_merchants: tuple[SubMerchant, ...] = ()
 
     @property
     def public_key(self) -> rsa.RSAPublicKey:
         return crypto.certificate_key(self.certificate_pem)
+
+    @property
+    def appids(self) -> frozenset[str]:
+        return frozenset({self.appid, *(sub.sub_appid for sub in self.sub_merchants)})
+
+    def sub_merchant(self, sub_mchid: str) -> SubMerchant | None:
+        return next((found for found in self.sub_merchants if found.sub_mchid == sub_mchid), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,30 +89,40 @@ class Platform:
     public_key: PlatformKey
     certificates: tuple[PlatformKey, ...]
     merchants: tuple[Merchant, ...]
+    alipay: AlipaySide
+    unionpay: UnionPaySide
 
     def merchant(self, mchid: str) -> Merchant | None:
         return next((merchant for merchant in self.merchants if merchant.mchid == mchid), None)
 
     def merchant_of_app(self, appid: str) -> Merchant | None:
-        return next((merchant for merchant in self.merchants if merchant.appid == appid), None)
+        """Also for the app of a sub-merchant, for whom the provider signs."""
+        return next((merchant for merchant in self.merchants if appid in merchant.appids), None)
 
     def key(self, key_id: str) -> PlatformKey | None:
         return next((key for key in (self.public_key, *self.certificates) if key.key_id == key_id), None)
 
 
-def make(directory: Path, *, base_url: str) -> Path:
-    """Create the identity in `directory`, or find it again; addresses follow `base_url`. Returns the merchant's file.
+def make(directory: Path, *, base_url: str, backup_url: str = "") -> Path:
+    """Create the identity in `directory`, or find it again; addresses follow the URLs. Returns the merchant's file.
+
+    An identity of an earlier version keeps what it has and gets what it lacks.
 
     Both files are readable by their owner only.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     merchant_file, platform_file = directory / MERCHANT_FILE, directory / PLATFORM_FILE
     if platform_file.exists() and merchant_file.exists():
-        identity = json.loads(merchant_file.read_text())
+        identity, platform = json.loads(merchant_file.read_text()), json.loads(platform_file.read_text())
     else:
         identity, platform = _new_identity(now=datetime.now(UTC))
-        _write(platform_file, asdict(platform))
-    identity["wechatpay"].update(_addresses(base_url.rstrip("/")))
+    if _complete(identity, platform, now=datetime.now(UTC)):
+        _write(platform_file, platform)
+        load.cache_clear()
+    hosts = base_url.rstrip("/"), backup_url.rstrip("/")
+    identity["wechatpay"].update(_addresses(*hosts))
+    identity["alipay"].update(alipay_material.addresses(*hosts))
+    identity["unionpay"].update(unionpay_material.addresses(*hosts))
     _write(merchant_file, identity)
     return merchant_file
 
@@ -109,20 +139,43 @@ def load(directory: Path) -> Platform:
         control_token=stored["control_token"],
         public_key=PlatformKey(**stored["public_key"]),
         certificates=tuple(PlatformKey(**entry) for entry in stored["certificates"]),
-        merchants=tuple(Merchant(**entry) for entry in stored["merchants"]),
+        merchants=tuple(_merchant(entry) for entry in stored["merchants"]),
+        alipay=alipay_material.load(stored["alipay"]),
+        unionpay=unionpay_material.load(stored["unionpay"]),
     )
 
 
-def _addresses(base_url: str) -> dict[str, str]:
+def _merchant(stored: dict[str, Any]) -> Merchant:
+    return Merchant(**(stored | {"sub_merchants": tuple(SubMerchant(**sub) for sub in stored["sub_merchants"])}))
+
+
+def _addresses(base_url: str, backup_url: str) -> dict[str, str]:
     return {
         "api_base": base_url,
+        "backup_api_base": backup_url,
         "oauth_authorize_url": f"{base_url}/connect/oauth2/authorize",
         "oauth_api_base": base_url,
         "phone_base": f"{base_url}/phone",
     }
 
 
-def _new_identity(*, now: datetime) -> tuple[dict[str, Any], Platform]:
+def _complete(identity: dict[str, Any], platform: dict[str, Any], *, now: datetime) -> bool:
+    """Add the material that is missing. Returns whether there was any."""
+    before = len(platform), len(platform["merchants"][0])
+    if "alipay" not in platform:
+        identity["alipay"], side = alipay_material.new(now=now)
+        platform["alipay"] = asdict(side)
+    if "unionpay" not in platform:
+        identity["unionpay"], own = unionpay_material.new()
+        platform["unionpay"] = asdict(own)
+    if "sub_merchants" not in platform["merchants"][0]:
+        subs = [{"sub_mchid": f"1600{secrets.randbelow(10**6):06d}", "sub_appid": f"wx{secrets.token_hex(8)}"}]
+        platform["merchants"][0]["sub_merchants"] = identity["wechatpay"]["sub_merchants"] = subs
+    return before != (len(platform), len(platform["merchants"][0]))
+
+
+def _new_identity(*, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
+    """WeChat Pay's part, which everything began with: the merchant's half and the platform's."""
     merchant_key = crypto.new_key()
     mchid = f"1900{secrets.randbelow(10**6):06d}"
     certificate = crypto.new_certificate(key=merchant_key, common_name=f"SANDBOX merchant {mchid}", now=now)
@@ -135,18 +188,24 @@ def _new_identity(*, now: datetime) -> tuple[dict[str, Any], Platform]:
         apiv3_key=f"SANDBOX{secrets.token_hex(16)}"[:APIV3_KEY_LENGTH],
         name={"zh-hans": "沙箱演示商户", "en": "Sandbox Demo Store"},
     )
-    platform = Platform(
-        secret=secrets.token_urlsafe(48),
-        control_token=secrets.token_urlsafe(24),
-        public_key=_new_public_key(),
-        certificates=tuple(_new_platform_certificate(name, now=now) for name in ("current", "next")),
-        merchants=(merchant,),
-    )
-    return _merchant_side(merchant, platform=platform, key=merchant_key), platform
+    public_key = _new_public_key()
+    certificates = [_new_platform_certificate(name, now=now) for name in ("current", "next")]
+    known = asdict(merchant)
+    del known["sub_merchants"]
+    platform = {
+        "secret": secrets.token_urlsafe(48),
+        "control_token": secrets.token_urlsafe(24),
+        "public_key": asdict(public_key),
+        "certificates": [asdict(key) for key in certificates],
+        "merchants": [known],
+    }
+    half = _merchant_half(merchant, public_key=public_key, current=certificates[0], key=merchant_key)
+    return half | {"control_token": platform["control_token"]}, platform
 
 
-def _merchant_side(merchant: Merchant, *, platform: Platform, key: rsa.RSAPrivateKey) -> dict[str, Any]:
-    current = platform.certificates[0]
+def _merchant_half(
+    merchant: Merchant, *, public_key: PlatformKey, current: PlatformKey, key: rsa.RSAPrivateKey
+) -> dict[str, Any]:
     return {
         "_about": "SANDBOX material: worthless outside the sandbox that made it",
         "wechatpay": {
@@ -157,12 +216,11 @@ def _merchant_side(merchant: Merchant, *, platform: Platform, key: rsa.RSAPrivat
             "merchant_private_key_pem": crypto.private_pem(key),
             "merchant_certificate_pem": merchant.certificate_pem,
             "apiv3_key": merchant.apiv3_key,
-            "platform_public_key_id": platform.public_key.key_id,
-            "platform_public_key_pem": crypto.public_pem(platform.public_key.private_key.public_key()),
+            "platform_public_key_id": public_key.key_id,
+            "platform_public_key_pem": crypto.public_pem(public_key.private_key.public_key()),
             "platform_certificate_pem": current.certificate_pem,
             "platform_certificate_serial_no": current.key_id,
         },
-        "control_token": platform.control_token,
     }
 
 

@@ -5,18 +5,26 @@ decides on the phone page. "First" means only the first call with that number; a
 """
 
 from collections.abc import Mapping
+from typing import Any
 
-from sandbox.faults import CALL_FAULTS, NOTICE_FAULTS, CallPlan, Chosen, NoticePlan, Subject
+from django.utils.translation import gettext_lazy as _
+
+from sandbox.faults import Chosen, Subject
+from sandbox.plans import CALL_FAULTS, NOTICE_FAULTS, CallPlan, NoticePlan
 
 _PAID = CallPlan(pays="later")
 _FIRST_ONLY = frozenset({3, 4, 18})
 
 TEST_VALUES: Mapping[int, Mapping[str, CallPlan | NoticePlan]] = {
     1: {"create": _PAID},
-    2: {"create": CALL_FAULTS["refused"]},
-    3: {"create": CallPlan(error="SYSTEM_ERROR", pause_s=-1, pays="later"), "refund": CALL_FAULTS["timeout_done"]},
-    4: {"create": CALL_FAULTS["timeout_not_done"], "refund": CALL_FAULTS["timeout_not_done"]},
-    5: {"close": CALL_FAULTS["pay_after_close"]},
+    2: {"create": CALL_FAULTS["refused"], "barcode": CALL_FAULTS["refused"]},
+    3: {
+        "create": CallPlan(error="SYSTEM_ERROR", pause_s=-1, pays="later"),
+        "barcode": CALL_FAULTS["timeout_done"],
+        "refund": CALL_FAULTS["timeout_done"],
+    },
+    4: dict.fromkeys(("create", "barcode", "refund"), CALL_FAULTS["timeout_not_done"]),
+    5: {"close": CALL_FAULTS["pay_after_close"]},  # a bar-code payment has no close and is paid at once anyway
     6: {"create": _PAID, "notify_payment": NOTICE_FAULTS["duplicates"], "notify_refund": NOTICE_FAULTS["duplicates"]},
     7: {"create": CALL_FAULTS["notify_before_answer"]},
     8: {
@@ -32,12 +40,34 @@ TEST_VALUES: Mapping[int, Mapping[str, CallPlan | NoticePlan]] = {
     10: {"create": _PAID, "notify_payment": NOTICE_FAULTS["never"], "notify_refund": NOTICE_FAULTS["never"]},
     11: {"create": _PAID, "refund": CALL_FAULTS["refund_stuck"]},
     12: {"create": _PAID, "refund": CALL_FAULTS["refund_abnormal"]},
-    13: {"create": _PAID},  # 13, 14 and 15 concern the bill: they need a payment to stand on
+    13: {"create": _PAID},  # 13, 14 and 15 concern the bill (bills.py): they need a payment to stand on
     14: {"create": _PAID},
     15: {"create": _PAID},
-    16: {"create": CALL_FAULTS["hang"], "refund": CALL_FAULTS["hang"]},
-    17: {"create": CALL_FAULTS["slow_drip"], "refund": CALL_FAULTS["slow_drip"]},
-    18: {"create": CALL_FAULTS["unknown_but_done"], "refund": CALL_FAULTS["unknown_but_done"]},
+    16: dict.fromkeys(("create", "barcode", "refund"), CALL_FAULTS["hang"]),
+    17: dict.fromkeys(("create", "barcode", "refund"), CALL_FAULTS["slow_drip"]),
+    18: dict.fromkeys(("create", "barcode", "refund"), CALL_FAULTS["unknown_but_done"]),
+}
+
+# For people: order, refund. "Paid" is: by the sandbox itself, a second after the order was created.
+MEANINGS: Mapping[str, tuple[Any, Any]] = {
+    "01": (_("paid"), ""),
+    "02": (_("refused"), ""),
+    "03": (_("the first call times out; paid"), _("the first call times out; done")),
+    "04": (_("the first call times out; nothing done"), _("the first call times out; nothing done")),
+    "05": (_("paid after it was closed"), ""),
+    "06": (_("paid; five notifications at once"), _("five notifications at once")),
+    "07": (_("paid; the notification comes before the answer"), ""),
+    "08": (_("paid; the notification is one fen off"), _("the notification is one fen off")),
+    "09": (_("paid; the notification is badly signed"), _("the notification is badly signed")),
+    "10": (_("paid; no notification"), _("no notification")),
+    "11": (_("paid"), _("stuck for a minute, then done")),
+    "12": (_("paid"), _("the bank refuses it: ABNORMAL")),
+    "13": (_("paid; the bill leaves the row out"), ""),
+    "14": (_("paid; the bill has a stranger's row beside it"), ""),
+    "15": (_("paid; the bill's fee is one fen off"), ""),
+    "16": (_("hangs for ever, nothing done"), _("hangs for ever, nothing done")),
+    "17": (_("answers one byte a second"), _("answers one byte a second")),
+    "18": (_("the first call answers 500 after executing"), _("the first call answers 500 after executing")),
 }
 
 

@@ -14,7 +14,9 @@ from sandbox import clock, runtime
 DRIP_S = 1.0  # between two bytes
 HANG_S = 86_400.0
 _LOOK_S = 0.05
-_NGINX = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"  # noqa: E501 - as nginx writes it
+HUGE_BYTES = 100 * 1024 * 1024
+_CHUNK = b" " * 65_536
+_NGINX = "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"  # noqa: E501 - as nginx writes it
 
 
 def pause(request: HttpRequest, *, seconds: float, even_without_client: bool = False) -> None:
@@ -52,7 +54,7 @@ def _hang(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:  # 
 
 
 def _bad_json(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:  # noqa: ARG001
-    return response  # the body was spoiled before it was signed: wechatpay.endpoint
+    return response  # the body was spoiled before it was signed: the endpoints
 
 
 def _gzip_garbage(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:  # noqa: ARG001
@@ -61,7 +63,22 @@ def _gzip_garbage(request: HttpRequest, response: HttpResponse) -> HttpResponseB
 
 
 def _html_502(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:  # noqa: ARG001
-    return HttpResponse(_NGINX, status=502, content_type="text/html")
+    return HttpResponse(_NGINX.format("502 Bad Gateway"), status=502, content_type="text/html")
+
+
+def _html_503(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:  # noqa: ARG001
+    return HttpResponse(_NGINX.format("503 Service Temporarily Unavailable"), status=503, content_type="text/html")
+
+
+def _huge_body(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:  # noqa: ARG001
+    huge = StreamingHttpResponse(_blanks(), status=200, headers=dict(response.headers))
+    huge["Content-Length"] = str(HUGE_BYTES)
+    return huge
+
+
+def _redirect_loop(request: HttpRequest, response: HttpResponse) -> HttpResponseBase:  # noqa: ARG001
+    """To the very address that was asked, which the rule hits again."""
+    return HttpResponse(status=307, headers={"Location": request.build_absolute_uri()})
 
 
 TRICKS: Mapping[str, Callable[[HttpRequest, HttpResponse], HttpResponseBase]] = {
@@ -72,6 +89,9 @@ TRICKS: Mapping[str, Callable[[HttpRequest, HttpResponse], HttpResponseBase]] = 
     "bad_json": _bad_json,
     "gzip_garbage": _gzip_garbage,
     "html_502": _html_502,
+    "html_503": _html_503,
+    "huge_body": _huge_body,
+    "redirect_loop": _redirect_loop,
 }
 
 
@@ -85,6 +105,13 @@ def _broken_off(first: bytes) -> Iterator[bytes]:
     if first:
         yield first
     raise ConnectionResetError(errno.ECONNRESET, "the sandbox broke the connection off")  # gunicorn closes quietly
+
+
+def _blanks() -> Iterator[bytes]:
+    for _ in range(HUGE_BYTES // len(_CHUNK)):
+        if runtime.stopping.is_set():
+            return
+        yield _CHUNK
 
 
 def _dripping(body: bytes) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 The controller starts them; pytest-xdist's workers find them through the environment (config/settings_test.py).
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -100,6 +101,19 @@ def browser_type_launch_args(browser_type_launch_args: dict, require: Callable[[
     return browser_type_launch_args | {"executable_path": executable, "args": CHROMIUM_ARGUMENTS}
 
 
+def rest_truncate_triggers() -> None:
+    """Also for a test that makes a table anew by migrating there and back."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
+            " WHERE tgname LIKE '%\\_append\\_only\\_truncate' AND tgenabled <> 'D'"
+        )
+        for table, trigger in cursor.fetchall():
+            cursor.execute(f'ALTER TABLE {table} DISABLE TRIGGER "{trigger}"')
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef) -> Iterator[None]:
     """Let a transactional test empty the append-only tables at its end: their triggers on TRUNCATE are put to rest.
@@ -108,13 +122,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef)
     """
     from django.db import connection
 
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
-            " WHERE tgname LIKE '%\\_append\\_only\\_truncate' AND tgenabled <> 'D'"
-        )
-        for table, trigger in cursor.fetchall():
-            cursor.execute(f'ALTER TABLE {table} DISABLE TRIGGER "{trigger}"')
+    with django_db_blocker.unblock():
+        rest_truncate_triggers()
     yield
     import idgen
 
@@ -125,6 +134,24 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef)
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.fixture(autouse=True)
+def no_answer_holds_an_id_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever JSON a test receives from us is scanned, whatever else the test is about."""
+    from django.test import Client
+
+    from tests.json_ids import scanned
+
+    original = Client.request
+
+    def request(self: Client, **environ: object) -> object:
+        answer = original(self, **environ)
+        if "json" in answer.headers.get("Content-Type", "") and not answer.streaming and answer.content:
+            scanned(json.loads(answer.content))
+        return answer
+
+    monkeypatch.setattr(Client, "request", request)
 
 
 @pytest.fixture(autouse=True)

@@ -91,6 +91,8 @@ class RunningSandbox:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.base_url = f"http://{self.host}"
+        self._backup = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.backup_url = f"http://127.0.0.1:{self._backup.getsockname()[1]}"
         self._process: subprocess.Popen[bytes] | None = None
         self._run("init", "--dir", str(directory), "--base-url", self.base_url)
         self.identity: dict[str, Any] = json.loads((directory / "identity.json").read_text())
@@ -103,20 +105,23 @@ class RunningSandbox:
         return self._process.pid
 
     def start(self) -> "RunningSandbox":
-        listener = self._listener.fileno()
+        listener, backup = self._listener.fileno(), self._backup.fileno()
         arguments = ["serve", "--dir", str(self.directory), "--base-url", self.base_url, "--bind", f"fd://{listener}"]
+        arguments += ["--backup-bind", f"fd://{backup}"]
         with (self.directory / "log.txt").open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "sandbox", *arguments, *self._options],
                 cwd=ROOT,
                 env=_environment(),
-                pass_fds=(listener,),
+                pass_fds=(listener, backup),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
         wait_until(self._ready, within_s=READY_WITHIN_S, what=f"the sandbox to answer; its log:\n{self.log()}")
+        self.identity = json.loads((self.directory / "identity.json").read_text())  # now with the backup host
+        self.wechatpay = self.identity["wechatpay"]
         return self
 
     def stop(self, *, signal_number: int = signal.SIGTERM) -> float:
@@ -137,6 +142,7 @@ class RunningSandbox:
         self.stop()
         self.control.close()
         self._listener.close()
+        self._backup.close()
 
     def log(self) -> str:
         path = self.directory / "log.txt"

@@ -32,13 +32,13 @@ class Merchant:
 
     prefix, scheme = PREFIX, "FENPAY-SHA256-RSA2048"
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, *, scopes: list[str] | None = None) -> None:
         self.app = app
         self.key = _pair(AppKey.objects.count())
         public = self.key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        self.serial_no = AppKey.register(app=app, public_key_pem=public.decode(), now=NOW).pk
+        self.serial_no = AppKey.register(app=app, public_key_pem=public.decode(), scopes=scopes, now=NOW).pk
         ensure_platform_key(now=NOW)
         self.client = Client()
 

@@ -18,6 +18,7 @@ from config.runtime.valkey import Valkey
 
 HOST = "127.0.0.1"
 PROBE_TIMEOUT_S = 0.5
+CHANNELS = ("wechatpay", "alipay")  # a test compares it with the registry, which cannot be read without the settings
 
 
 class PortInUseError(RuntimeError):
@@ -106,8 +107,8 @@ def stages(*, local_dir: Path, ports: Ports, seeded: list[str]) -> Sequence[Stag
         [_sandbox(sandbox, port=ports.sandbox), _demo_merchant(local_dir / "demo", port=ports.demo)],
         [
             _worker("worker", queues=("default", "notifications"), concurrency=4),
-            # Of its own, as in production: a channel that hangs holds up nobody but itself.
-            _worker("channel", queues=("channel.wechatpay",), concurrency=2),
+            # One each, as in production: a channel that hangs holds up nobody but itself.
+            *(_worker(channel, queues=(f"channel.{channel}",), concurrency=2) for channel in CHANNELS),
             _beat(),
             _web(port=ports.web),
         ],

@@ -9,6 +9,7 @@ from pathlib import Path
 from config.runtime import places
 
 MASTER_KEY_BYTES = 32
+PUBLIC_KEY_BYTES = 32
 
 
 def environment(directory: Path) -> Mapping[str, str]:
@@ -19,12 +20,17 @@ def environment(directory: Path) -> Mapping[str, str]:
     places.make_private(directory)
     made: Mapping[str, Callable[[], str]] = {
         "SECRET_KEY": lambda: secrets.token_urlsafe(48),
-        "MASTER_KEY": lambda: base64.b64encode(secrets.token_bytes(MASTER_KEY_BYTES)).decode("ascii"),
+        "MASTER_KEY": lambda: _random_base64(MASTER_KEY_BYTES),
+        "IDGEN_PUBLIC_KEYS": lambda: f"A:{_random_base64(PUBLIC_KEY_BYTES)}",
     }
     missing = {name: make for name, make in made.items() if not {name, f"{name}_FILE"} & os.environ.keys()}
     for name, make in missing.items():
         _write_once(directory / name, make())
     return {f"{name}_FILE": str(directory / name) for name in missing}
+
+
+def _random_base64(count: int) -> str:
+    return base64.b64encode(secrets.token_bytes(count)).decode("ascii")
 
 
 def _write_once(path: Path, value: str) -> None:

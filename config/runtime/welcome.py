@@ -27,6 +27,7 @@ def text(*, seeded: Sequence[str], local_dir: Path, ports: Ports) -> str:
         f"                          login {login['username']}  password {login['password']}",
         f"  demo merchant           {demo}/",
         f"  WeChat Pay stand-in     http://{HOST}:{ports.sandbox}/",
+        f"  signature workbench     http://{HOST}:{ports.web}/workbench/",
         "",
         "  A signed order for 40.3 yuan, in another terminal:",
         "",

@@ -18,6 +18,10 @@ class StoreDown(Exception):
     """The lease store did not answer in time. Whether the request was carried out is unknown."""
 
 
+class StoreDistrusted(StoreDown):
+    """TLS failed: the store did not accept our certificate, or we did not accept the store's. Waiting does not help."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """How long a lease lives, in seconds.

@@ -36,20 +36,23 @@ def prevote_of(*, version: str, command_line: list[str] | None) -> PreVote:
     return PreVote.UNKNOWN if is_bare else PreVote.OFF
 
 
-def survey(gateway: Gateway) -> dict[str, PreVote]:
-    """Each member that answers, by endpoint."""
-    found: dict[str, PreVote] = {}
-    for endpoint in gateway.endpoints:
-        try:
-            version = str(gateway.get(endpoint, "/version")["etcdserver"])
-        except (StoreDown, KeyError):
-            continue
-        try:
-            command_line: list[str] | None = [str(each) for each in gateway.get(endpoint, "/debug/vars")["cmdline"]]
-        except (StoreDown, KeyError):
-            command_line = None
-        found[endpoint] = prevote_of(version=version, command_line=command_line)
-    return found
+def survey(gateway: Gateway) -> dict[str, PreVote | StoreDown]:
+    """Each member by endpoint; why, where one does not answer."""
+    return {endpoint: _ask(gateway, endpoint) for endpoint in gateway.endpoints}
+
+
+def _ask(gateway: Gateway, endpoint: str) -> PreVote | StoreDown:
+    try:
+        version = str(gateway.get(endpoint, "/version")["etcdserver"])
+    except StoreDown as error:
+        return error
+    except KeyError:
+        return StoreDown(f"{endpoint}: not an etcd")
+    try:
+        command_line: list[str] | None = [str(each) for each in gateway.get(endpoint, "/debug/vars")["cmdline"]]
+    except (StoreDown, KeyError):
+        command_line = None
+    return prevote_of(version=version, command_line=command_line)
 
 
 def warn_without_prevote(gateway: Gateway) -> None:

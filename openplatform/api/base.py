@@ -1,7 +1,6 @@
 """The view that every operation of the open API extends: checked in, strict JSON, problems, signed answers."""
 
 import json
-import secrets
 import time
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -32,6 +31,7 @@ from openplatform.problems import (
     translate,
 )
 from openplatform.schema import OpenApiSchema
+from openplatform.scopes import Needs
 from openplatform.signature import SCHEMES, answer_message
 
 
@@ -90,8 +90,9 @@ class SignatureAuthentication(BaseAuthentication):
 
 
 class OpenApiView(APIView):
-    """A subclass implements `get` or `post`, names the query parameters that it knows, and finds the `Caller` as
-    `request.auth` and the body, or {} without one, as `request.data`. What it answers is signed, refusals too.
+    """A subclass implements `get` or `post`, names the scope that each needs and the query parameters that it knows,
+    and finds the `Caller` as `request.auth` and the body, or {} without one, as `request.data`. What it answers is
+    signed, refusals too.
 
     `limit_route` is what rate rules call the operation; without one it is "read" or "write".
     """
@@ -104,6 +105,7 @@ class OpenApiView(APIView):
     http_method_names = ["get", "post", "put", "patch", "delete"]
     schema = OpenApiSchema()
 
+    scopes: ClassVar[Needs] = {}
     query_names: ClassVar[frozenset[str]] = frozenset()
     limit_route: ClassVar[str] = ""
     checks: ClassVar[tuple[Check, ...]] = CHECKS
@@ -136,6 +138,7 @@ class OpenApiView(APIView):
             request=request._request,  # noqa: SLF001 - the raw bytes and the raw target are below the framework
             methods=frozenset(self.allowed_methods),
             query_names=self.query_names,
+            needs=self.scopes,
             now=timezone.now(),
             dialect=self.dialect,
             route=self.limit_route or (routes.READ if request.method == "GET" else routes.WRITE),
@@ -198,10 +201,11 @@ def _sign(answer: Response, exchange: Exchange) -> None:
     """Over the bytes that are sent: this runs after rendering, and nothing behind us changes a body."""
     if exchange.signer is None or exchange.caller is None:
         return
-    timestamp, nonce = str(int(time.time())), secrets.token_urlsafe(24)
+    # The request's own nonce: so an answer is proven to be the answer to this request, and to no other of the same app.
+    timestamp, nonce = str(int(time.time())), exchange.authorization.nonce
     signature = exchange.signer.sign(answer_message(timestamp=timestamp, nonce=nonce, body=answer.content))
     for scheme, verifier in SCHEMES.items():
-        if verifier.by_app_switch and not exchange.headers_doubled:
+        if verifier.algorithm != exchange.signer.algorithm or (verifier.by_app_switch and not exchange.headers_doubled):
             continue
         values = {
             "Timestamp": timestamp,

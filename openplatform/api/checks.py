@@ -29,6 +29,8 @@ from openplatform.problems import (
     IpNotAllowed,
     LengthRequired,
     MethodNotAllowed,
+    NoAuth,
+    NotFound,
     Problem,
     RateLimited,
     ReplayedNonce,
@@ -36,9 +38,17 @@ from openplatform.problems import (
     TryLater,
     UnsupportedMedia,
 )
+from openplatform.scopes import ANY_KEY, Needs
 from openplatform.signature import SCHEMES, WECHATPAY_SCHEME, request_message
 from openplatform.store import StoreDown
-from openplatform.target import NATIVE_PATHS, WECHATPAY_PATHS, TargetRefused, check_target, raw_target
+from openplatform.target import (
+    NATIVE_PATHS,
+    WECHATPAY_PATHS,
+    TargetRefused,
+    check_target,
+    is_for_the_sandbox,
+    raw_target,
+)
 
 READS = frozenset({"GET"})
 _MEDIA_TYPE = re.compile(r'application/json(\s*;\s*charset=("utf-8"|utf-8))?', re.IGNORECASE)
@@ -65,6 +75,7 @@ class Caller:
     merchant_id: int
     serial_no: str
     scheme: str
+    scopes: frozenset[str]
 
 
 @dataclass(kw_only=True)
@@ -74,6 +85,7 @@ class Exchange:
     request: HttpRequest
     methods: frozenset[str]
     query_names: frozenset[str]
+    needs: Needs
     now: datetime
     route: str
     dialect: Dialect = NATIVE_DIALECT
@@ -114,9 +126,14 @@ def check_raw_target(exchange: Exchange) -> None:
     request = exchange.request
     try:
         exchange.target = raw_target(request)
-        check_target(exchange.target, path=request.path, query_names=exchange.query_names, paths=exchange.dialect.paths)
+        # `path_info` is what was routed by. `path` has SCRIPT_NAME before it, and a proxy may let a caller send that.
+        check_target(
+            exchange.target, path=request.path_info, query_names=exchange.query_names, paths=exchange.dialect.paths
+        )
     except TargetRefused as error:
         raise InvalidRequest(f"The address is refused: {error}.") from error
+    if is_for_the_sandbox(exchange.target) and not settings.TEST_PLATFORM:
+        raise NotFound
 
 
 def check_length(exchange: Exchange) -> None:
@@ -225,6 +242,7 @@ def check_signature(exchange: Exchange) -> None:
         merchant_id=credential.merchant_id,
         serial_no=credential.serial_no,
         scheme=exchange.authorization.scheme,
+        scopes=credential.scopes,
     )
 
 
@@ -255,12 +273,22 @@ def find_signer(exchange: Exchange) -> None:
     meta = exchange.request.META
     exchange.headers_doubled = bool(exchange.credential and exchange.credential.accepts_wechatpay_scheme)
     asked = meta.get("HTTP_FENPAY_SERIAL") or (meta.get("HTTP_WECHATPAY_SERIAL") if exchange.headers_doubled else None)
-    exchange.signer = signer(now=exchange.now, asked_serial_no=asked or "")
+    algorithm = SCHEMES[exchange.authorization.scheme].algorithm  # who signs with it can verify it too
+    exchange.signer = signer(now=exchange.now, asked_serial_no=asked or "", algorithm=algorithm)
 
 
 def check_app(exchange: Exchange) -> None:
     if exchange.credential is None or not exchange.credential.app_is_active:
         raise AppDisabled
+
+
+def check_scope(exchange: Exchange) -> None:
+    """A view that does not say what it needs lets nobody in."""
+    needed = exchange.needs.get(exchange.request.method or "")
+    if needed is None or exchange.caller is None:
+        raise NoAuth
+    if needed != ANY_KEY and needed not in exchange.caller.scopes:
+        raise NoAuth(f"This key lacks the scope {needed}.")
 
 
 def check_app_address(exchange: Exchange) -> None:
@@ -285,6 +313,9 @@ def check_nonce_and_limits(exchange: Exchange) -> None:
         if not exchange.is_read:
             raise TryLater from error
         exchange.verdict = limits.decide(tallies)
+    except nonces.KeyRevoked as error:
+        exchange.caller = None  # nobody any more: the answer is the one that every stranger gets
+        raise SignError from error
     if exchange.verdict.is_replay:
         raise ReplayedNonce
     exchange.verdict.check()
@@ -314,6 +345,7 @@ CHECKS: tuple[Check, ...] = (
     check_signature,
     find_signer,
     check_app,
+    check_scope,
     check_app_address,
     check_nonce_and_limits,
     check_blocked_caller,

@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from openplatform.key_material import Purpose
 from openplatform.models import Notification, NotificationAttempt, PlatformKey
 from openplatform.models.notification import AttemptKind, NotificationStatus
 from openplatform.notifications.replay import Filter
@@ -109,6 +110,7 @@ class NotificationPageSerializer(serializers.Serializer[Any]):
 
 class PlatformKeySerializer(serializers.Serializer[Any]):
     serial_no = serializers.CharField()
+    purpose = serializers.ChoiceField(list(Purpose), help_text="sign: we sign with it; encrypt: you encrypt to it")
     algorithm = serializers.CharField()
     public_key_pem = serializers.CharField()
     status = serializers.CharField()
@@ -131,10 +133,10 @@ def present_notification(notification: Notification) -> dict[str, Any]:
         "status": notification.status,
         "notify_url": notification.notify_url,
         "attempts_count": notification.attempts_count,
-        "next_attempt_at": _moment(notification.next_attempt_at),
-        "paused_since": _moment(notification.paused_at),
-        "created_at": _moment(notification.created_at),
-        "delivered_at": _moment(notification.delivered_at),
+        "next_attempt_at": moment(notification.next_attempt_at),
+        "paused_since": moment(notification.paused_at),
+        "created_at": moment(notification.created_at),
+        "delivered_at": moment(notification.delivered_at),
         "data": notification.data,
     }
 
@@ -143,7 +145,7 @@ def present_attempt(attempt: NotificationAttempt) -> dict[str, Any]:
     return {
         "attempt_no": attempt.attempt_no,
         "kind": attempt.kind,
-        "attempted_at": _moment(attempt.attempted_at),
+        "attempted_at": moment(attempt.attempted_at),
         "duration_ms": attempt.duration_ms,
         "status_code": attempt.status_code,
         "error": attempt.error or None,
@@ -154,14 +156,15 @@ def present_attempt(attempt: NotificationAttempt) -> dict[str, Any]:
 def present_platform_key(key: PlatformKey) -> dict[str, Any]:
     return {
         "serial_no": key.serial_no,
+        "purpose": key.purpose,
         "algorithm": key.algorithm,
         "public_key_pem": key.public_key_pem,
         "status": key.status,
-        "not_before": _moment(key.not_before),
-        "not_after": _moment(key.not_after),
+        "not_before": moment(key.not_before),
+        "not_after": moment(key.not_after),
     }
 
 
-def _moment(at: datetime | None) -> str | None:
+def moment(at: datetime | None) -> str | None:
     """RFC 3339 in UTC, to the second."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None

@@ -7,28 +7,24 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from openplatform.api import documents
 from openplatform.api.base import OpenApiView
 from openplatform.api.serializers import (
-    NotificationDetailSerializer,
-    NotificationPageSerializer,
     NotificationQuerySerializer,
-    NotificationSerializer,
-    PlatformKeysSerializer,
-    ReplayedSerializer,
     ReplaySerializer,
     present_attempt,
     present_notification,
     present_platform_key,
 )
-from openplatform.documents import problems
 from openplatform.keys import live_platform_keys
 from openplatform.notifications.queries import NotificationNotFound, own_notification, own_notifications
 from openplatform.notifications.replay import replay_matching, replay_one
 from openplatform.problems import MethodNotAllowed, NotFound, Problem, plain_answer, translate
+from openplatform.scopes import ANY_KEY, Scope
+from openplatform.serializers import NoFields
 
 
 @translate(NotificationNotFound)
@@ -37,9 +33,13 @@ def _not_found(_error: NotificationNotFound) -> Problem:
 
 
 class PlatformKeysView(OpenApiView):
-    """Our public keys: the one that signs, the next one before it does, and the last one while it still may."""
+    """Our public keys, for signatures and for encryption: the current one of each algorithm, the next one before it is,
+    and the last one while it still counts.
+    """
 
-    @extend_schema(tags=["keys"], operation_id="listPlatformKeys", responses={200: PlatformKeysSerializer})
+    scopes = {"GET": ANY_KEY}
+
+    @documents.list_platform_keys
     def get(self, _request: Request) -> Response:
         keys = [present_platform_key(key) for key in live_platform_keys(now=timezone.now())]
         return Response({"app_id": str(self.caller.app_id), "platform_keys": keys})
@@ -48,12 +48,10 @@ class PlatformKeysView(OpenApiView):
 class NotificationsView(OpenApiView):
     """What we told you, or still owe you, the newest first."""
 
+    scopes = {"GET": Scope.QUERIES_READ}
     query_names = frozenset({"cursor", "limit", "status", "event_type", "object_no"})
 
-    @extend_schema(
-        tags=["notifications"], operation_id="listNotifications", parameters=[NotificationQuerySerializer],
-        responses={200: NotificationPageSerializer},
-    )  # fmt: skip
+    @documents.list_notifications
     def get(self, request: Request) -> Response:
         query = NotificationQuerySerializer(data=request.query_params)
         query.is_valid(raise_exception=True)
@@ -71,10 +69,9 @@ class NotificationsView(OpenApiView):
 class NotificationView(OpenApiView):
     """One notification, with its attempts."""
 
-    @extend_schema(
-        tags=["notifications"], operation_id="getNotification",
-        responses={200: NotificationDetailSerializer, **problems(404)},
-    )  # fmt: skip
+    scopes = {"GET": Scope.QUERIES_READ}
+
+    @documents.get_notification
     def get(self, _request: Request, event_id: int) -> Response:
         notification, attempts = own_notification(app_id=self.caller.app_id, notification_id=event_id)
         shown = present_notification(notification)
@@ -82,13 +79,16 @@ class NotificationView(OpenApiView):
 
 
 class ReplayNotificationView(OpenApiView):
-    """Send it again, from the beginning of the schedule, under the same event id."""
+    """Send it again, from the beginning of the schedule, under the same event id.
 
-    @extend_schema(
-        tags=["notifications"], operation_id="replayNotification", request=None,
-        responses={202: NotificationSerializer, **problems(404)},
-    )  # fmt: skip
-    def post(self, _request: Request, event_id: int) -> Response:
+    Who may read it may be told it again: nothing of an order or a refund changes.
+    """
+
+    scopes = {"POST": Scope.QUERIES_READ}
+
+    @documents.replay_notification
+    def post(self, request: Request, event_id: int) -> Response:
+        NoFields(data=request.data).is_valid(raise_exception=True)
         notification = replay_one(app_id=self.caller.app_id, notification_id=event_id, now=timezone.now())
         return Response(present_notification(notification), status=202)
 
@@ -100,10 +100,9 @@ class ReplayNotificationsView(OpenApiView):
     an answer that never came or that said `has_more`, goes on with the rest and sends nothing twice before its time.
     """
 
-    @extend_schema(
-        tags=["notifications"], operation_id="replayNotifications", request=ReplaySerializer,
-        responses={202: ReplayedSerializer},
-    )  # fmt: skip
+    scopes = {"POST": Scope.QUERIES_READ}
+
+    @documents.replay_notifications
     def post(self, request: Request) -> Response:
         wish = ReplaySerializer(data=request.data)
         wish.is_valid(raise_exception=True)

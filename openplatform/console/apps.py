@@ -73,7 +73,7 @@ class AppAdmin(SwitchableAdmin):
     add_fields = ("merchant", "name")
     actions_detail = ("delivery", "wechatpay_face")
     autocomplete_fields = ("merchant",)
-    ordering = ("-app_id",)
+    ordering = ("-created_at",)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: ARG002, FBT001
         registered = App.register(**form.cleaned_data, now=timezone.now())

@@ -10,9 +10,10 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from openplatform.key_material import Algorithm
+from openplatform.key_states import AppKeyStatus
 from openplatform.keys import live_platform_keys
 from openplatform.models import App
-from openplatform.models.keys import AppKeyStatus
 
 OPEN, REPLACE, CLOSE = "open", "replace", "close"
 
@@ -31,7 +32,9 @@ def page(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse
         "opts": App._meta, "original": app, "title": _("WeChat Pay interface of %(app)s") % {"app": app.name},
         "api_key": api_key, "base_url": settings.PUBLIC_BASE_URL,
         "app_keys": app.keys.exclude(status=AppKeyStatus.REVOKED).order_by("created_at"),
-        "platform_keys": live_platform_keys(now=timezone.now()),
+        "platform_keys": [
+            key for key in live_platform_keys(now=timezone.now()) if key.algorithm == Algorithm.RSA_SHA256
+        ],
     }  # fmt: skip
     return TemplateResponse(request, "openplatform/wechatpay_face.html", context)
 

@@ -1,11 +1,11 @@
 -- Whether all rules let one request through, and then the taking: one step, which no other client comes between.
 --
--- KEYS  one per rule; then the nonce's, when there is one
+-- KEYS  one per rule; with a nonce then its key, and the one that is there when the signer's key was just revoked
 -- ARGV  1: "take", or "look" to change nothing
 --       2: the nonce's lifetime in seconds; "" without a nonce
 --       3: the time in microseconds; "" for this server's clock, which is everybody's (only tests give another)
 --       then for each rule: algorithm, limit, period in microseconds, size (a bucket's burst, a window's cells, or 0)
--- Gives {"allowed" | "denied" | "replayed", then for each rule: fits (0 or 1), how many are left, microseconds until
+-- Gives {"allowed" | "denied" | "replayed" | "revoked", then for each rule: fits (0 or 1), how many are left, microseconds until
 -- one more fits, microseconds until it is as if nothing had been}
 --
 -- A clock that was set back by a little counts on from where it was. State from further ahead is forgotten.
@@ -154,7 +154,7 @@ function rules.leaky(key, limit, period, burst)
   return rule
 end
 
-local nonce = ARGV[2] ~= '' and KEYS[#KEYS]
+local nonce = ARGV[2] ~= '' and KEYS[#KEYS - 1]
 local chosen, outcome = {}, 'allowed'
 for position = 4, #ARGV, 4 do
   local key = KEYS[#chosen + 1]
@@ -166,7 +166,10 @@ for position = 4, #ARGV, 4 do
   end
 end
 if nonce and redis.call('EXISTS', nonce) == 1 then
-  outcome = 'replayed' -- first of all: whoever repeats what he has overheard takes nothing of what its owner may have
+  outcome = 'replayed' -- before the rules: whoever repeats what he has overheard takes nothing of what its owner may have
+end
+if nonce and redis.call('EXISTS', KEYS[#KEYS]) == 1 then
+  outcome = 'revoked'
 end
 
 if ARGV[1] == 'take' then

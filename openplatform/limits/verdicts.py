@@ -35,6 +35,7 @@ class Verdict:
 
     standings: tuple[Standing, ...] = ()
     is_replay: bool = False
+    is_revoked: bool = False  # the key that signed the request was revoked a moment ago
 
     @property
     def is_denied(self) -> bool:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('openplatform', '0003_held_notifications'),
+        ('openplatform', '0004_keys'),
     ]
 
     operations = [

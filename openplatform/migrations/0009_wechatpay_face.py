@@ -8,6 +8,7 @@ import string
 
 from django.db import migrations, models
 
+from openplatform.models.sealed import SealedField
 from openplatform.sealing import seal
 
 LETTERS_AND_DIGITS = string.ascii_letters + string.digits
@@ -32,7 +33,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='app',
             name='apiv3_key_sealed',
-            field=models.BinaryField(editable=False, null=True),
+            field=SealedField(null=True),
         ),
         migrations.RunPython(give_switched_apps_a_key, migrations.RunPython.noop),
         migrations.AddConstraint(

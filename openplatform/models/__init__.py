@@ -6,6 +6,7 @@ from openplatform.models.blocks import AppAddress, BlockEntry, ExemptAddress, Li
 from openplatform.models.conformance import ConformanceResult, ConformanceRun
 from openplatform.models.endpoint import NotifyEndpoint
 from openplatform.models.idempotency import IdempotencyRecord
+from openplatform.models.key_audit import KeyChallenge, KeyEvent
 from openplatform.models.keys import AppKey, PlatformKey
 from openplatform.models.limits import RateRule
 from openplatform.models.merchant import Merchant
@@ -22,6 +23,8 @@ __all__ = [
     "ConformanceRun",
     "ExemptAddress",
     "IdempotencyRecord",
+    "KeyChallenge",
+    "KeyEvent",
     "ListMarker",
     "Merchant",
     "Notification",

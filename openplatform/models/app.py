@@ -4,17 +4,19 @@ import secrets
 import string
 from datetime import datetime
 
-from django.db import models
+from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from idgen.public_ids import next_public_id
+from idgen.public import PUBLIC_NO_MIN, next_public_no
 from openplatform.models.base import one_of
 from openplatform.models.merchant import Merchant
-from openplatform.sealing import seal, unseal
+from openplatform.models.sealed import SealedField, open_column, seal_column
 
 APIV3_KEY_LENGTH = 32  # characters, used as they are: a key of 256 bits to the cipher, 190 of them chance
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
+
+ID_TAKEN = "openplatform_app_pkey"
 
 
 class AppStatus(models.TextChoices):
@@ -23,9 +25,11 @@ class AppStatus(models.TextChoices):
 
 
 class App(models.Model):
-    """Known to the world by `app_id`: it does not follow its neighbour's, nor tell when it was made or how many are."""
+    """Known to the world by `app_id`: a public number (`idgen.public`), which tells nobody when it was made or how many
+    there are. It is no snowflake: it has no order and no time in it.
+    """
 
-    app_id = models.BigIntegerField(_("app id"), primary_key=True, default=next_public_id, editable=False)
+    app_id = models.BigIntegerField(_("app id"), primary_key=True, editable=False)
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="apps", verbose_name=_("merchant"))
     name = models.CharField(_("name"), max_length=64)
     status = models.CharField(_("status"), max_length=16, choices=AppStatus.choices, default=AppStatus.ACTIVE)
@@ -34,7 +38,7 @@ class App(models.Model):
         default=False,
         help_text=_("Also accept requests signed under WECHATPAY2-SHA256-RSA2048, and double the answer's headers."),
     )
-    apiv3_key_sealed = models.BinaryField(null=True, editable=False)
+    apiv3_key_sealed = SealedField(null=True)
     is_sign_tested = models.BooleanField(_("tested with wrong signatures"), default=False)
     created_at = models.DateTimeField(_("created at"))
 
@@ -44,6 +48,7 @@ class App(models.Model):
         constraints = [
             one_of("status", AppStatus, name="app_status_known"),
             models.CheckConstraint(condition=~Q(name=""), name="app_name_not_empty"),
+            models.CheckConstraint(condition=Q(app_id__gte=PUBLIC_NO_MIN), name="app_id_has_16_digits_or_more"),
             models.CheckConstraint(
                 condition=Q(accepts_wechatpay_scheme=False) | Q(apiv3_key_sealed__isnull=False),
                 name="app_wechatpay_has_apiv3_key",
@@ -60,16 +65,34 @@ class App(models.Model):
 
     @classmethod
     def register(cls, *, merchant: Merchant, name: str, now: datetime, accepts_wechatpay_scheme: bool = False) -> "App":
-        """Write down a new app, active, without a public key.
+        """Write down a new app, active, without a public key. Raises PublicKeysError, IdgenUnavailable.
 
         One that accepts WeChat Pay's scheme has an APIv3 key from the beginning. Nobody has seen it: an operator
         replaces it when the merchant wants it.
         """
         app = cls(merchant=merchant, name=name, created_at=now, accepts_wechatpay_scheme=accepts_wechatpay_scheme)
-        if accepts_wechatpay_scheme:
-            app._new_apiv3_key()
-        app.save(force_insert=True)
-        return app
+        while True:
+            app.app_id = next_public_no()
+            if accepts_wechatpay_scheme:
+                app._new_apiv3_key()  # sealed to the row's number
+            if app._is_first_of_its_id():
+                return app
+
+    def _is_first_of_its_id(self) -> bool:
+        """Insert the row; False when the id is another app's, as may happen once in an age after a change of keys."""
+        try:
+            with transaction.atomic():
+                self.save(force_insert=True)
+        except IntegrityError as error:
+            if ID_TAKEN not in str(error):
+                raise
+            return False
+        return True
+
+    @classmethod
+    def lock(cls, app_id: int) -> "App":
+        """The row, held until the transaction ends. Lock an app before its keys."""
+        return cls.objects.select_for_update(of=("self",)).get(pk=app_id)
 
     @classmethod
     def lock_delivery(cls, app_id: int) -> None:
@@ -106,15 +129,12 @@ class App(models.Model):
 
     def apiv3_key(self) -> str:
         """The secret that we encrypt for this app under. Never log it, never put it into a task."""
-        return unseal(bytes(self.apiv3_key_sealed or b""), aad=self._apiv3_key_aad()).decode()
+        return open_column(self, "apiv3_key_sealed").decode()
 
     def _new_apiv3_key(self) -> str:
         api_key = "".join(secrets.choice(_LETTERS_AND_DIGITS) for _letter in range(APIV3_KEY_LENGTH))
-        self.apiv3_key_sealed = seal(api_key.encode(), aad=self._apiv3_key_aad())
+        seal_column(self, "apiv3_key_sealed", api_key.encode())
         return api_key
-
-    def _apiv3_key_aad(self) -> str:
-        return f"openplatform_app:apiv3_key:{self.pk}"
 
     def _set_status(self, status: AppStatus) -> None:
         self.status = status

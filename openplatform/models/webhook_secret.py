@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from idgen.fields import SnowflakeField
 from openplatform.models.app import App
-from openplatform.sealing import seal, unseal
+from openplatform.models.sealed import SealedField, open_column, seal_column
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32  # the specification asks for 24 to 64
@@ -22,7 +22,7 @@ class WebhookSecret(models.Model):
 
     id = SnowflakeField(primary_key=True)
     app = models.ForeignKey(App, on_delete=models.PROTECT, related_name="webhook_secrets", verbose_name=_("app"))
-    secret_sealed = models.BinaryField(editable=False)
+    secret_sealed = SealedField()
     created_at = models.DateTimeField(_("created at"))
     expires_at = models.DateTimeField(_("signs until"), null=True, blank=True)
 
@@ -49,7 +49,7 @@ class WebhookSecret(models.Model):
             cls.objects.filter(app=app, expires_at__gt=now).update(expires_at=now)
             cls.objects.filter(app=app, expires_at=None).update(expires_at=now + OVERLAP)
             secret = cls(app=app, created_at=now)
-            secret.secret_sealed = seal(material, aad=secret._aad())
+            seal_column(secret, "secret_sealed", material)
             secret.save(force_insert=True)
         return PREFIX + base64.b64encode(material).decode()
 
@@ -66,7 +66,4 @@ class WebhookSecret(models.Model):
 
     def material(self) -> bytes:
         """What signs. Never log it, never put it into a task."""
-        return unseal(bytes(self.secret_sealed), aad=self._aad())
-
-    def _aad(self) -> str:
-        return f"openplatform_webhooksecret:secret:{self.pk}"
+        return open_column(self, "secret_sealed")

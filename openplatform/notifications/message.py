@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from openplatform import apiv3
+from openplatform.key_material import Algorithm
 from openplatform.keys import Signer, signer
 from openplatform.models import Notification
 from openplatform.models.notification import NotificationShape
 from openplatform.notifications.webhooks import webhook_headers
-from openplatform.signature import NATIVE_SCHEME, SCHEMES, WECHATPAY_SCHEME, answer_message
-
-_SCHEME_OF_SHAPE = {NotificationShape.NATIVE: NATIVE_SCHEME, NotificationShape.WECHATPAY: WECHATPAY_SCHEME}
+from openplatform.signature import SCHEMES, WECHATPAY_SCHEME, answer_message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +26,13 @@ class Message:
 def message_for(notification: Notification, *, now: datetime) -> Message:
     """The one way in which a notification becomes a request. Nothing of our traces or of other requests is in it."""
     body = build_body(notification)
-    event_id, shape = str(notification.pk), NotificationShape(notification.shape)
-    scheme, key = _SCHEME_OF_SHAPE[shape], signer(now=now)
-    headers = signed_headers(event_id=event_id, body=body, now=now, key=key, scheme=scheme)
-    if shape == NotificationShape.NATIVE:
+    event_id = str(notification.pk)
+    if notification.shape == NotificationShape.WECHATPAY:
+        # Its clients know RSA and its name for it only.
+        key = signer(now=now, algorithm=Algorithm.RSA_SHA256)
+        headers = signed_headers(event_id=event_id, body=body, now=now, key=key, scheme=WECHATPAY_SCHEME)
+    else:
+        headers = signed_headers(event_id=event_id, body=body, now=now, key=signer(now=now, event_id=notification.pk))
         headers |= webhook_headers(app_id=notification.app_id, event_id=event_id, body=body, now=now)
     return Message(headers=headers, body=body)
 
@@ -72,10 +74,9 @@ def json_bytes(document: dict[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def signed_headers(
-    *, event_id: str, body: bytes, now: datetime, key: Signer, scheme: str = NATIVE_SCHEME
-) -> dict[str, str]:
-    """The signature over this attempt's own timestamp and nonce."""
+def signed_headers(*, event_id: str, body: bytes, now: datetime, key: Signer, scheme: str = "") -> dict[str, str]:
+    """The signature over this attempt's own timestamp and nonce, under the key's own scheme when none is named."""
+    scheme = scheme or key.scheme
     timestamp, nonce = str(int(now.timestamp())), secrets.token_urlsafe(24)
     prefix = SCHEMES[scheme].header_prefix
     return {

@@ -4,10 +4,12 @@ import ipaddress
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from openplatform import notify_urls
+from openplatform import envelopes, notify_urls
+from openplatform.serializers import StrictSerializer
 from payments.money import AmountError, fen_from_literal
 from payments.return_urls import ReturnUrlRefused, shown_host
 
@@ -48,6 +50,12 @@ class TextField(serializers.CharField):
         return value
 
 
+def pattern(regex: str, **kwargs: Any) -> TextField:
+    """A text that matches `regex` as a whole."""
+    return TextField(validators=[RegexValidator(regex, message=f"must match {regex}")], **kwargs)
+
+
+@extend_schema_field({"type": "string", "maxLength": 45})
 class IpAddressField(TextField):
     """An IPv4 or IPv6 address."""
 
@@ -59,6 +67,7 @@ class IpAddressField(TextField):
             raise serializers.ValidationError("must be an IP address") from error
 
 
+@extend_schema_field({"type": "string", "format": "uri", "pattern": "^https?://.+/", "maxLength": 255})
 class NotifyUrlField(TextField):
     """Where we tell the merchant; the rules are the open platform's."""
 
@@ -71,6 +80,7 @@ class NotifyUrlField(TextField):
         return url
 
 
+@extend_schema_field({"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": 255})
 class ReturnUrlField(TextField):
     """Where the payer's browser goes afterwards: a plain web address, shown as a link and never followed by us."""
 
@@ -102,3 +112,28 @@ class MetadataField(serializers.Field[dict[str, str], Any, dict[str, str], Any])
             if type(value) is not str or len(value) > METADATA_LENGTH_MAX:
                 raise serializers.ValidationError(f"values are strings of at most {METADATA_LENGTH_MAX} characters")
         return dict(data)
+
+
+class PayerField(serializers.Field[dict[str, str], Any, Any, Any]):
+    """An object, or an envelope of one; the value is the object either way, so both are one content."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        if type(data) is str:
+            data = self._opened(data)
+        payer = PayerSerializer(data=data)
+        payer.is_valid(raise_exception=True)
+        return dict(payer.validated_data)
+
+    def _opened(self, text: str) -> dict[str, Any]:
+        try:
+            return envelopes.open_envelope(text, app_id=self.context["app_id"], now=self.context["now"])
+        except envelopes.EnvelopeRefused as error:
+            raise serializers.ValidationError(error.reason, code=error.reason) from error
+
+
+class PayerSerializer(StrictSerializer):
+    """The payer at the channel: who it is under the app id of the merchant's account, or the bar code that it shows."""
+
+    openid = TextField(max_length=128, required=False)
+    auth_code = pattern(r"\A[0-9]{16,24}\Z", required=False)
+    client_ip = IpAddressField(max_length=45, required=False)

@@ -5,8 +5,10 @@ from typing import Any
 
 from django.conf import settings
 
+from openplatform.envelopes import seal_envelope
+from openplatform.keyring import find_recipient
 from payments import queries
-from payments.models import Order, Refund
+from payments.models import Order, Payment, Refund
 from payments.operations.accounts import open_account
 from payments.operations.notices import moment, order_data, refund_data
 from payments.operations.schedules import resolve_by
@@ -19,6 +21,7 @@ def present_order(order: Order, *, now: datetime) -> dict[str, Any]:
     data = {
         "app_id": str(order.app_id),
         **order_data(order),
+        "payer": None,
         "cashier_url": f"{settings.PUBLIC_BASE_URL}/cashier/{order.cashier_token}",
         "jsapi": None,
         "app": None,
@@ -30,6 +33,7 @@ def present_order(order: Order, *, now: datetime) -> dict[str, Any]:
     }
     if payment is None:
         return data
+    data["payer"] = _sealed_payer(payment, app_id=order.app_id, now=now)
     is_payable = (order.status, payment.status) == (OrderStatus.PAYING, PaymentStatus.PAYING)
     if is_payable and payment.prepay and not payment.prepay_has_run_out(now=now):
         page = open_account(payment.account).page_parameters(payment.prepay, now=now)
@@ -44,6 +48,14 @@ def _for_the_page(page: dict[str, str]) -> dict[str, Any]:
     if "code_url" in page or "h5_url" in page:
         return dict(page)
     return {"app": page} if "partnerid" in page else {"jsapi": page}
+
+
+def _sealed_payer(payment: Payment, *, app_id: int, now: datetime) -> str | None:
+    """Who pays, encrypted to the app's own key. Nobody is told in clear, not even over TLS: bodies end in logs."""
+    recipient = find_recipient(app_id=app_id, now=now)
+    if recipient is None or not payment.payer_id:
+        return None
+    return seal_envelope({"openid": payment.payer_id}, to=recipient)
 
 
 def present_refund(refund: Refund) -> dict[str, Any]:

@@ -6,19 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from openplatform.serializers import MomentField, StrictSerializer
-from payments.api.fields import (
-    IpAddressField,
-    MetadataField,
-    NotifyUrlField,
-    ReturnUrlField,
-    TextField,
-    YuanField,
-)
+from payments.api.fields import MetadataField, NotifyUrlField, PayerField, ReturnUrlField, TextField, YuanField, pattern
 from payments.channels.registry import CHANNELS
 from payments.models import OrderWish, RefundWish
 from payments.operations.schedules import AT_THE_TILL_FOR
@@ -28,29 +20,16 @@ OUT_NO = r"\A[A-Za-z0-9_-]+\Z"
 ORDER_NO = r"\A[1-9][0-9]{0,18}\Z"
 
 
-def pattern(regex: str, **kwargs: Any) -> TextField:
-    """A text that matches `regex` as a whole."""
-    return TextField(validators=[RegexValidator(regex, message=f"must match {regex}")], **kwargs)
-
-
-class PayerSerializer(StrictSerializer):
-    """The payer at the channel: who it is under the app id of the merchant's account, or the bar code that it shows."""
-
-    openid = TextField(max_length=128, required=False)
-    auth_code = pattern(r"\A[0-9]{16,24}\Z", required=False)
-    client_ip = IpAddressField(max_length=45, required=False)
-
-
 @extend_schema_serializer(component_name="CreateOrder")
 class OrderSerializer(StrictSerializer):
-    """`POST /orders`."""
+    """`POST /orders`. The context holds `now`, and as `app_id` who sends it."""
 
     out_trade_no = pattern(OUT_NO, min_length=6, max_length=32)
     amount = YuanField()
     subject = TextField(max_length=127)
-    channel = TextField(max_length=20)
-    method = TextField(max_length=10)
-    payer = PayerSerializer(required=False)
+    channel = TextField(max_length=20, help_text=f"one of {', '.join(CHANNELS)}")
+    method = TextField(max_length=10, help_text="what the channel knows: jsapi, native")
+    payer = PayerField(required=False)
     notify_url = NotifyUrlField(max_length=255, required=False, default="")
     return_url = ReturnUrlField(max_length=255, required=False, default="")
     expires_at = MomentField(required=False)

@@ -8,6 +8,8 @@ from rest_framework.response import Response
 
 from openplatform.api import OpenApiView
 from openplatform.models import App
+from openplatform.scopes import Scope
+from openplatform.serializers import NoFields
 from payments import queries
 from payments.api import documents
 from payments.api.errors import ChannelRejected
@@ -30,12 +32,13 @@ class MerchantView(OpenApiView):
 class OrdersView(MerchantView):
     """Create an order."""
 
+    scopes = {"POST": Scope.PAYMENTS_WRITE}
     limit_route = "orders.create"
 
     @documents.create_order
     def post(self, request: Request) -> Response:
         now = timezone.now()
-        serializer = OrderSerializer(data=request.data, context={"now": now})
+        serializer = OrderSerializer(data=request.data, context={"now": now, "app_id": self.caller.app_id})
         serializer.is_valid(raise_exception=True)
         order, created = orders.create_order(app=self.app, wish=serializer.wish(), now=now)
         order = _wait_for_order(request, order, in_states=queries.ORDER_IN_FLIGHT)
@@ -48,6 +51,8 @@ class OrdersView(MerchantView):
 class OrderView(MerchantView):
     """One order, by our number."""
 
+    scopes = {"GET": Scope.QUERIES_READ}
+
     @documents.get_order
     def get(self, request: Request, order_no: int) -> Response:
         return Response(present_order(queries.own_order(app=self.app, order_no=order_no), now=timezone.now()))
@@ -56,7 +61,9 @@ class OrderView(MerchantView):
 class OrderByOutTradeNoView(MerchantView):
     """One order, by the merchant's number."""
 
-    @documents.get_order
+    scopes = {"GET": Scope.QUERIES_READ}
+
+    @documents.get_order_by_out_trade_no
     def get(self, request: Request, out_trade_no: str) -> Response:
         order = queries.own_order_by_out_trade_no(app=self.app, out_trade_no=out_trade_no)
         return Response(present_order(order, now=timezone.now()))
@@ -65,8 +72,11 @@ class OrderByOutTradeNoView(MerchantView):
 class CloseOrderView(MerchantView):
     """Close an order: upstream first, confirmed by a query."""
 
+    scopes = {"POST": Scope.PAYMENTS_WRITE}
+
     @documents.close_order
     def post(self, request: Request, order_no: int) -> Response:
+        NoFields(data=request.data).is_valid(raise_exception=True)
         order = orders.close_order(app=self.app, order_no=order_no, now=timezone.now())
         order = _wait_for_order(request, order, in_states=queries.ORDER_ENDING)
         in_flight = order.status == OrderStatus.CLOSING
@@ -76,6 +86,7 @@ class CloseOrderView(MerchantView):
 class RefundsView(MerchantView):
     """Ask for a refund."""
 
+    scopes = {"POST": Scope.REFUNDS_WRITE}
     limit_route = "refunds.create"
 
     @documents.create_refund
@@ -95,6 +106,8 @@ class RefundsView(MerchantView):
 class RefundView(MerchantView):
     """One refund, by our number."""
 
+    scopes = {"GET": Scope.QUERIES_READ}
+
     @documents.get_refund
     def get(self, request: Request, refund_no: int) -> Response:
         return Response(present_refund(queries.own_refund(app=self.app, refund_no=refund_no)))
@@ -103,7 +116,9 @@ class RefundView(MerchantView):
 class RefundByOutRefundNoView(MerchantView):
     """One refund, by the merchant's number."""
 
-    @documents.get_refund
+    scopes = {"GET": Scope.QUERIES_READ}
+
+    @documents.get_refund_by_out_refund_no
     def get(self, request: Request, out_refund_no: str) -> Response:
         return Response(present_refund(queries.own_refund_by_out_refund_no(app=self.app, out_refund_no=out_refund_no)))
 

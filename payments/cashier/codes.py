@@ -58,8 +58,9 @@ def show(request: HttpRequest, token: str) -> HttpResponse:
         if is_blocked(payer_id=payer_id, notify_url=pay_code.notify_url, now=timezone.now()):
             return pages.problem_page(request, wording.REFUSED, status=403)
         return _amount_page(request, pay_code, account)
-    if not pages.in_wechat(request) and not _in_sandbox(account):
-        return pages.problem_page(request, wording.SCAN_IN_WECHAT, status=403, icon="outside")
+    if not pages.in_wallet(request, channel=pay_code.channel) and not _in_sandbox(account):
+        words = wording.named(wording.SCAN_IN_THE_WALLET, channel=pay_code.channel)
+        return pages.problem_page(request, words, status=403, icon="outside")
     return _ask_who(request, pay_code, account)
 
 
@@ -84,7 +85,8 @@ def identified(request: HttpRequest) -> HttpResponse:
     except ChannelNotAvailable:
         return pages.problem_page(request, wording.NOT_AVAILABLE, status=503)
     except cashier.PayerUnknown:
-        return pages.problem_page(request, wording.PAYER_UNKNOWN, status=502, again_url=_pay_url(token))
+        words = wording.named(wording.PAYER_UNKNOWN, channel=pay_code.channel)
+        return pages.problem_page(request, words, status=502, again_url=_pay_url(token))
     return response
 
 

@@ -58,7 +58,8 @@ def show(request: HttpRequest, cashier_token: str) -> HttpResponse:
         "order": order, "yuan": yuan_text(order.amount_fen), "merchant": order.app.merchant.name,
         "reference": order.order_no if order.pay_code_id else order.out_trade_no,
         "refunded": yuan_text(order.refunded_fen) if order.refunded_fen else "", "look": look,
-        "words": wording.ORDER_WORDS[look], "way_back": way_back(order.return_url), "again_url": _again_url(order),
+        "words": wording.named(wording.ORDER_WORDS[look], channel=order.channel),
+        "way_back": way_back(order.return_url), "again_url": _again_url(order),
         "is_over": look in OVER, "is_sandbox": known.is_sandbox, "config": _config(order, known, now=now),
     }  # fmt: skip
     return pages.show_page(request, "cashier/order.html", context)
@@ -130,7 +131,8 @@ def _config(order: Order, known: CashierState, *, now: datetime) -> dict[str, An
     token = order.cashier_token
     return {
         "state_url": reverse("cashier-state", args=[token]), "qr_url": reverse("cashier-qr", args=[token]),
-        "words": wording.order_words(), "known": _present(order, known, now=now), "is_sandbox": known.is_sandbox,
+        "words": wording.order_words(order.channel), "channel": order.channel,
+        "known": _present(order, known, now=now), "is_sandbox": known.is_sandbox,
         "no_network": str(wording.WAITING_FOR_NETWORK),
     }  # fmt: skip
 

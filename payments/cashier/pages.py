@@ -4,21 +4,22 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
-from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
 from django.utils.decorators import decorator_from_middleware
 from django.utils.functional import Promise
-from django.utils.translation import get_language
 from django.views.decorators.csrf import csrf_exempt
 
+from openplatform.pages import frame_context, page_language, private, switched
 from openplatform.problems import Problem, RateLimited, plain_answer
 from payments.cashier import wording
 from payments.errors import NotFound
 
-LANGUAGES = {"zh": "zh-hans", "en": "en"}
-IN_APP_MARK = "MicroMessenger"  # what WeChat's own browser calls itself
+__all__ = ["in_wallet", "json_view", "page_language", "page_view", "problem", "problem_page", "show_page"]
+
+# What the browser in each app on the phone calls itself.
+IN_APP_MARKS = {"wechatpay": "MicroMessenger", "alipay": "AlipayClient"}
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -29,15 +30,14 @@ def page_view(view: View[P]) -> View[P]:
 
     @wraps(view)
     def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        chosen = LANGUAGES.get(request.GET.get("lang", ""))
         try:
-            response = _switched(request, language=chosen) if chosen else view(request, *args, **kwargs)
+            response = switched(request) or view(request, *args, **kwargs)
         except NotFound:
             response = problem_page(request, wording.NOT_FOUND, status=404)
         except RateLimited as refusal:
             response = problem_page(request, wording.TOO_MANY, status=429, icon="expired")
             response.headers["Retry-After"] = refusal.headers["Retry-After"]
-        return _private(response)
+        return private(response)
 
     return wrapped
 
@@ -48,7 +48,7 @@ def json_view(view: View[P]) -> View[P]:
     @wraps(view)
     def translated(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
-            return _private(view(request, *args, **kwargs))
+            return private(view(request, *args, **kwargs))
         except NotFound:
             return problem(status=404, code="NOT_FOUND", detail=wording.NOT_FOUND.title)
         except RateLimited as refusal:
@@ -68,7 +68,7 @@ class _CsrfAsProblem(CsrfViewMiddleware):
 
 def problem(*, status: int, code: str, detail: str | Promise, **extra: str) -> HttpResponse:
     """A refusal for our own script; `detail` is shown to the payer as it is."""
-    return _private(plain_answer(Problem(str(detail), status=status, code=code, extra=extra)))
+    return private(plain_answer(Problem(str(detail), status=status, code=code, extra=extra)))
 
 
 def problem_page(
@@ -80,37 +80,11 @@ def problem_page(
 
 
 def show_page(request: HttpRequest, template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
-    """Render with what the frame of every page needs."""
-    switch_to = "en" if page_language() == "zh" else "zh"
-    query = request.GET.copy()
-    query["lang"] = switch_to
-    frame = {"switch_to": switch_to, "switch_url": f"?{query.urlencode()}"}
-    return _private(render(request, template, context | frame, status=status))
+    """Render in the frame of every page."""
+    return private(render(request, template, context | frame_context(request), status=status))
 
 
-def page_language() -> str:
-    """`zh` or `en`."""
-    return "en" if (get_language() or "").startswith("en") else "zh"
-
-
-def in_wechat(request: HttpRequest) -> bool:
-    return IN_APP_MARK in request.headers.get("User-Agent", "")
-
-
-def _switched(request: HttpRequest, *, language: str) -> HttpResponse:
-    """Back to the same address without `lang`. The path is one of ours, so this can lead nowhere else."""
-    query = request.GET.copy()
-    del query["lang"]
-    response = HttpResponseRedirect(f"{request.path}?{query.urlencode()}" if query else request.path)
-    response.set_cookie(
-        settings.LANGUAGE_COOKIE_NAME, language, max_age=31_536_000, path="/", samesite="Lax", httponly=True,
-        secure=settings.SESSION_COOKIE_SECURE,
-    )  # fmt: skip
-    return response
-
-
-def _private(response: HttpResponse) -> HttpResponse:
-    """The address holds a token: nobody keeps the page, and nobody is told where the payer came from."""
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
+def in_wallet(request: HttpRequest, *, channel: str) -> bool:
+    """Whether this is the browser of the app that pays by `channel`."""
+    mark = IN_APP_MARKS.get(channel)
+    return mark is not None and mark in request.headers.get("User-Agent", "")

@@ -6,6 +6,7 @@ from enum import StrEnum
 from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from payments.money import AmountError, AmountTooLarge, yuan_text
 
@@ -44,12 +45,18 @@ class Look(StrEnum):
     OUTSIDE = "outside"
 
 
+# What the payer calls the app on the phone, and the service in it.
+NAMES: dict[str, tuple[Text, Text]] = {
+    "wechatpay": (pgettext_lazy("payer's app", "WeChat"), pgettext_lazy("payer's app", "WeChat Pay")),
+    "alipay": (pgettext_lazy("payer's app", "Alipay"), pgettext_lazy("payer's app", "Alipay")),
+}
+
 ORDER_WORDS: dict[Look, Words] = {
     Look.PREPARING: Words(title=_("Preparing your payment"), detail=_("This takes a moment.")),
-    Look.READY: Words(title=_("Waiting for your payment"), button=_("Pay with WeChat")),
+    Look.READY: Words(title=_("Waiting for your payment"), button=_("Pay with %(wallet)s")),
     Look.SCAN: Words(
-        title=_("Scan with WeChat to pay"),
-        detail=_("Open WeChat on your phone and scan this code. The result appears here by itself."),
+        title=_("Scan with %(wallet)s to pay"),
+        detail=_("Open %(wallet)s on your phone and scan this code. The result appears here by itself."),
         button=_("Open the sandbox phone"),
     ),
     Look.STALE: Words(
@@ -62,7 +69,7 @@ ORDER_WORDS: dict[Look, Words] = {
     ),
     Look.UNKNOWN: Words(
         title=_("Result not known yet"),
-        detail=_("WeChat Pay has not answered yet. Do not pay again; this page updates by itself."),
+        detail=_("%(service)s has not answered yet. Do not pay again; this page updates by itself."),
     ),
     Look.PAID: Words(title=_("Paid"), detail=_("Your payment has been received.")),
     Look.LATE: Words(
@@ -74,7 +81,7 @@ ORDER_WORDS: dict[Look, Words] = {
     ),
     Look.FAILED: Words(
         title=_("This order cannot be paid"),
-        detail=_("WeChat Pay did not accept it, and nothing was charged. Go back to the merchant and start again."),
+        detail=_("%(service)s did not accept it, and nothing was charged. Go back to the merchant and start again."),
     ),
     Look.CLOSED: Words(
         title=_("This order is closed"),
@@ -84,10 +91,10 @@ ORDER_WORDS: dict[Look, Words] = {
         title=_("This order has expired"),
         detail=_("It was not paid in time. If you still want to buy, go back to the merchant and start again."),
     ),
-    Look.PAYING: Words(title=_("Finish the payment in WeChat"), detail=_("The result appears here by itself.")),
+    Look.PAYING: Words(title=_("Finish the payment in %(wallet)s"), detail=_("The result appears here by itself.")),
     Look.CONFIRMING: Words(
         title=_("Confirming your payment"),
-        detail=_("We are waiting for WeChat Pay to confirm it. Do not pay again; this page updates by itself."),
+        detail=_("We are waiting for %(service)s to confirm it. Do not pay again; this page updates by itself."),
     ),
     Look.CANCELLED: Words(
         title=_("You cancelled the payment"),
@@ -96,19 +103,21 @@ ORDER_WORDS: dict[Look, Words] = {
     ),
     Look.DECLINED: Words(
         title=_("The payment did not go through"),
-        detail=_("WeChat could not complete it. You can try again. If it went through after all, this page shows it."),
+        detail=_(
+            "%(wallet)s could not complete it. You can try again. If it went through after all, this page shows it."
+        ),
         button=_("Try again"),
     ),
     Look.CONTRADICTED: Words(
         title=_("Please do not pay again"),
         detail=_(
-            "WeChat reported your payment, but the order was closed meanwhile. If you were charged, the merchant will"
-            " complete the order or refund you. This page updates by itself."
+            "%(wallet)s reported your payment, but the order was closed meanwhile. If you were charged, the merchant"
+            " will complete the order or refund you. This page updates by itself."
         ),
     ),
     Look.OUTSIDE: Words(
-        title=_("Please open this page in WeChat"),
-        detail=_("This payment works inside WeChat only. Send yourself the link there and open it."),
+        title=_("Please open this page in %(wallet)s"),
+        detail=_("This payment works inside %(wallet)s only. Send yourself the link there and open it."),
     ),
 }
 
@@ -124,8 +133,8 @@ TOO_MANY = Words(
         " safe."
     ),
 )
-SCAN_IN_WECHAT = Words(
-    title=_("Please open this page in WeChat"), detail=_("Scan the merchant's code with WeChat to pay.")
+SCAN_IN_THE_WALLET = Words(
+    title=_("Please open this page in %(wallet)s"), detail=_("Scan the merchant's code with %(wallet)s to pay.")
 )
 NOT_AVAILABLE = Words(
     title=_("Payment is not possible at the moment"),
@@ -136,7 +145,7 @@ REFUSED = Words(
     detail=_("Nothing was charged. Please pay in another way, or ask the merchant."),
 )
 PAYER_UNKNOWN = Words(
-    title=_("WeChat did not say who you are"), detail=_("Nothing was charged."), button=_("Open again")
+    title=_("%(wallet)s did not say who you are"), detail=_("Nothing was charged."), button=_("Open again")
 )
 OTHER_BROWSER = Words(
     title=_("This link is too old, or from another phone"),
@@ -175,6 +184,13 @@ def amount_problem(error: AmountError) -> str:
     return amount_words()[error.reason]
 
 
-def order_words() -> dict[str, dict[str, str]]:
+def order_words(channel: str) -> dict[str, dict[str, str]]:
     """What an order's page may say, by look, in the language of the request."""
-    return {look: {part: str(text) for part, text in asdict(words).items()} for look, words in ORDER_WORDS.items()}
+    return {look: asdict(named(words, channel=channel)) for look, words in ORDER_WORDS.items()}
+
+
+def named(words: Words, *, channel: str) -> Words:
+    """The same words with the names that the payer knows: of the app on the phone, and of the service in it."""
+    wallet, service = NAMES.get(channel, (channel, channel))
+    names = {"wallet": str(wallet), "service": str(service)}
+    return Words(**{part: str(text) % names for part, text in asdict(words).items()})

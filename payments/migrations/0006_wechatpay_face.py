@@ -12,7 +12,7 @@ NOT_FIXED = "DROP TRIGGER payments_order_door_fixed ON payments_order;"
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0004_evidence'),
+        ('payments', '0005_payer_sealed'),
         ('openplatform', '0009_wechatpay_face'),
     ]
 

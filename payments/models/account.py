@@ -9,10 +9,12 @@ from django.utils.translation import gettext_lazy as _
 
 from idgen.fields import SnowflakeField
 from openplatform.models import Merchant
-from openplatform.sealing import seal, unseal
+from openplatform.models.sealed import SealedField, open_column, seal_column
 from payments.errors import PaymentsError
 
 ONE_ACTIVE = "channel_account_one_active_per_rank"
+# What a channel knows an account by: its trades are found under these numbers alone.
+IDENTITY = ("mchid", "appid", "sub_mchid", "sub_appid", "app_id", "seller_id")
 
 
 class OtherAccountActive(PaymentsError):
@@ -29,7 +31,7 @@ class ChannelAccount(models.Model):
     channel = models.CharField(_("channel"), max_length=20)
     name = models.CharField(_("name"), max_length=64)
     settings = models.JSONField(_("settings"))
-    secrets_sealed = models.BinaryField(editable=False)
+    secrets_sealed = SealedField()
     is_sandbox = models.BooleanField(_("sandbox"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
     rank = models.PositiveSmallIntegerField(
@@ -69,7 +71,7 @@ class ChannelAccount(models.Model):
             merchant=merchant, channel=channel, name=name, settings=settings, is_sandbox=is_sandbox, rank=rank,
             created_at=now,
         )  # fmt: skip
-        account.secrets_sealed = seal(json.dumps(secrets).encode(), aad=account._aad())
+        seal_column(account, "secrets_sealed", json.dumps(secrets).encode())
         account.save(force_insert=True)
         return account
 
@@ -77,10 +79,10 @@ class ChannelAccount(models.Model):
         """New keys or hosts for the same account. Raises ValueError for another account's numbers: open payments would
         be asked about where nobody knows them.
         """
-        if any(settings.get(name) != self.settings.get(name) for name in ("mchid", "appid", "app_id")):
-            raise ValueError("another mchid or appid is another account: register it, and deactivate this one")
+        if any(settings.get(name) != self.settings.get(name) for name in IDENTITY):
+            raise ValueError("another mchid, appid or seller is another account: register it, and deactivate this one")
         self.settings = settings
-        self.secrets_sealed = seal(json.dumps(secrets).encode(), aad=self._aad())
+        seal_column(self, "secrets_sealed", json.dumps(secrets).encode())
         self.save(update_fields=["settings", "secrets_sealed"])
 
     def activate(self) -> None:
@@ -103,8 +105,5 @@ class ChannelAccount(models.Model):
 
     def secrets(self) -> dict[str, str]:
         """The private key and the other secrets, opened. Never log them, never put them into a task."""
-        opened: dict[str, str] = json.loads(unseal(bytes(self.secrets_sealed), aad=self._aad()))
+        opened: dict[str, str] = json.loads(open_column(self, "secrets_sealed"))
         return opened
-
-    def _aad(self) -> str:
-        return f"payments_channelaccount:secrets:{self.pk}"

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from idgen.fields import SnowflakeField
+from openplatform.models.sealed import SealedField, open_column, seal_column
 from openplatform.tracing import current_traceparent, trace_id_of
 from payments.models.account import ChannelAccount
 from payments.models.base import status_check, status_field
@@ -29,7 +30,7 @@ class Payment(Driven):
     channel = models.CharField(_("channel"), max_length=20)
     method = models.CharField(_("method"), max_length=10)
     amount_fen = models.BigIntegerField(_("amount (fen)"))
-    payer_id = models.CharField(_("payer"), max_length=128, blank=True)
+    payer_sealed = SealedField(null=True)  # the payer's id at the channel; no query looks for it, so no index holds it
     client_ip = models.GenericIPAddressField(_("payer's address"), null=True)
     status = status_field(PaymentStatus, verbose_name=_("status"))
     channel_trade_no = models.CharField(_("channel's number"), max_length=64, null=True)
@@ -77,11 +78,15 @@ class Payment(Driven):
         cls, *, order: Order, account: ChannelAccount, payer_id: str, now: datetime, client_ip: str = ""
     ) -> "Payment":
         """Begin a try: due at once, so that the sweep finds it even if nobody else remembers."""
-        return cls.objects.create(
+        payment = cls(
             order=order, account=account, channel=order.channel, method=order.method, amount_fen=order.amount_fen,
-            payer_id=payer_id, client_ip=client_ip or None, status=PaymentStatus.SUBMITTING, next_check_at=now,
-            created_at=now, traceparent=current_traceparent(),
+            client_ip=client_ip or None, status=PaymentStatus.SUBMITTING, next_check_at=now, created_at=now,
+            traceparent=current_traceparent(),
         )  # fmt: skip
+        if payer_id:
+            seal_column(payment, "payer_sealed", payer_id.encode())
+        payment.save(force_insert=True)
+        return payment
 
     @classmethod
     def lock(cls, payment_no: int) -> "Payment":
@@ -112,6 +117,13 @@ class Payment(Driven):
     @property
     def is_open(self) -> bool:
         return PaymentStatus(self.status) in PAYMENT_OPEN
+
+    @property
+    def payer_id(self) -> str:
+        """Who pays, as the channel knows them; "" when nobody was named. It leaves us only to the channel, or encrypted
+        to the merchant's own key.
+        """
+        return open_column(self, "payer_sealed").decode() if self.payer_sealed is not None else ""
 
     def prepay_has_run_out(self, *, now: datetime) -> bool:
         """Whether the payer's parameters are worthless by now. Asked for earlier, the channel gives the same again."""

@@ -43,9 +43,14 @@ def next_account(payment: Payment) -> ChannelAccount | None:
     others = ChannelAccount.objects.filter(
         merchant_id=used.merchant_id, channel=used.channel, is_active=True, rank__gt=used.rank
     )
-    if "openid" in capabilities_of(used).methods[payment.method]:
-        others = others.filter(settings__appid=used.settings.get("appid"))
-    return others.order_by("rank").first()
+    needs_openid = "openid" in capabilities_of(used).methods[payment.method]
+    fitting = (other for other in others.order_by("rank") if not needs_openid or _knows_payers_of(other, used))
+    return next(fitting, None)
+
+
+def _knows_payers_of(account: ChannelAccount, other: ChannelAccount) -> bool:
+    """Whether a payer has the same id at both: it is given under an app, a sub-merchant's own where it has one."""
+    return all(account.settings.get(name) == other.settings.get(name) for name in ("appid", "sub_appid", "app_id"))
 
 
 def capabilities_of(account: ChannelAccount) -> Capabilities:

@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.db import transaction
 
-from openplatform.keys import ensure_platform_key, live_platform_keys
+from openplatform.key_material import Algorithm, Purpose
+from openplatform.keys import ensure_platform_keys, live_platform_keys
 from openplatform.models import App, AppKey, Merchant
+from openplatform.scopes import Scope
 from payments.models import ChannelAccount, PayCode
 
 MERCHANT_NAME = "Fen Coffee · 分咖啡"
@@ -34,7 +36,7 @@ def seed_demo(*, directory: Path, identity: dict[str, Any], base_url: str, notif
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with transaction.atomic(durable=True):
-        ensure_platform_key(now=now)
+        ensure_platform_keys(now=now)
         merchant = Merchant.objects.filter(name=MERCHANT_NAME).first() or Merchant.register(name=MERCHANT_NAME, now=now)
         app = App.objects.filter(merchant=merchant).first() or App.register(merchant=merchant, name="demo", now=now)
         key = _app_key(app, file=directory / PRIVATE_KEY_FILE, now=now)
@@ -42,16 +44,19 @@ def seed_demo(*, directory: Path, identity: dict[str, Any], base_url: str, notif
         pay_code = PayCode.objects.filter(app=app).first() or PayCode.issue(
             app=app, label=MERCHANT_NAME, notify_url=notify_url, now=now
         )
-    platform_keys = {live.serial_no: live.public_key_pem for live in live_platform_keys(now=now)}
+    live = live_platform_keys(now=now)
+    platform_keys = {known.serial_no: known.public_key_pem for known in live if known.purpose == Purpose.SIGN}
+    encryption_keys = {known.serial_no: known.public_key_pem for known in live if known.purpose == Purpose.ENCRYPT}
     _write_private(
         directory / CLIENT_FILE,
         {
             "base_url": base_url, "app_id": str(app.pk), "serial_no": key.serial_no,
             "private_key_path": str(directory / PRIVATE_KEY_FILE), "platform_keys": platform_keys,
-            "notify_url": notify_url,
+            "platform_encryption_keys": encryption_keys, "notify_url": notify_url,
         },
     )  # fmt: skip
-    _write_private(directory / MERCHANT_FILE, {"app_id": str(app.pk), "platform_keys": platform_keys})
+    rsa_keys = {known.serial_no: known.public_key_pem for known in live if known.algorithm == Algorithm.RSA_SHA256}
+    _write_private(directory / MERCHANT_FILE, {"app_id": str(app.pk), "platform_keys": rsa_keys})
     return Demo(app_id=app.pk, pay_code_token=pay_code.token, client_config=directory / CLIENT_FILE)
 
 
@@ -69,7 +74,7 @@ def _app_key(app: App, *, file: Path, now: datetime) -> AppKey:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return app.keys.filter(public_key_pem=public.decode()).first() or AppKey.register(
-        app=app, public_key_pem=public.decode(), now=now
+        app=app, public_key_pem=public.decode(), scopes=Scope.values, now=now
     )
 
 

@@ -197,6 +197,8 @@ def record_query(*, claimed: Payment, answer: Accepted[TradeFacts] | Rejected | 
         is_ours = payment.release(claimed)
         if isinstance(answer, Accepted) and answer.facts.state is TradeState.PAID:
             record_paid(order, payment, facts=answer.facts, now=now)
+        elif is_ours and payment.status == PaymentStatus.SUCCEEDED and isinstance(answer, Accepted):
+            _check_not_undone(payment, facts=answer.facts, now=now)
         elif not (is_ours and payment.is_open):
             return
         elif isinstance(answer, Accepted):
@@ -215,6 +217,9 @@ def record_paid(order: Order, payment: Payment, *, facts: TradeFacts, now: datet
         return "duplicate"
     if payment.status == PaymentStatus.SUCCEEDED or not is_expected or payment.is_number_taken(facts.channel_trade_no):
         return _report_mismatch(payment, facts=facts, now=now)
+    if payment.status == PaymentStatus.CLOSED and payment.last_answer == TradeState.RETURNED:
+        # Told before the cancel, and slower than it: the channel itself said since that the payer has the money.
+        return _report_undone(payment, facts=facts, now=now)
     late = not payment.is_open
     payment.is_surplus = order.is_paid
     payment.remember_paid(channel_trade_no=facts.channel_trade_no, paid_at=facts.paid_at or now)
@@ -233,7 +238,6 @@ def record_paid(order: Order, payment: Payment, *, facts: TradeFacts, now: datet
 def _record_late(order: Order, payment: Payment, *, now: datetime) -> str:
     """The money came after we had called the order closed or failed; what becomes of it is the merchant's policy."""
     order.move(OrderEvent.PAID_LATE, now=now)
-    owe_order_notification(order, event_type="order.succeeded_late", now=now)
     case = Case.report(kind=Case.Kind.PAID_LATE, key=str(payment.pk), order=order, payment=payment, now=now)
     wanted = OrderPolicy.of(order.app_id).late_payment
     if wanted == LatePayment.REFUND:
@@ -241,6 +245,8 @@ def _record_late(order: Order, payment: Payment, *, now: datetime) -> str:
         case.resolve(resolution=f"refund {refund.pk}", by=BY_POLICY, now=now)
     elif wanted == LatePayment.ACCEPT:
         case.resolve(resolution="accepted", by=BY_POLICY, now=now)
+    # Behind the decision: what goes back at once is not told in words that have no "late".
+    owe_order_notification(order, event_type="order.succeeded_late", now=now)
     return "paid late"
 
 
@@ -256,12 +262,29 @@ def _record_surplus(order: Order, payment: Payment, *, now: datetime) -> str:
 
 def _close_other(order: Order, *, now: datetime) -> None:
     """Another try that is still open must not be paid too."""
-    other = order.payments.filter(status__in=[status.value for status in PAYMENT_OPEN]).first()
-    if other is None:
+    number = order.payments.filter(status__in=[status.value for status in PAYMENT_OPEN]).values_list("pk").first()
+    if number is None:
         return
+    other = Payment.lock(number[0])  # a worker claims without the order's lock: what was read before may be old
     if other.status != PaymentStatus.CLOSING:
         other.move(OrderEvent.CLOSE_ASKED, now=now, next_check_at=now, because="the order is paid by another try")
     hint_payment(other)
+
+
+def _check_not_undone(payment: Payment, *, facts: TradeFacts, now: datetime) -> None:
+    """The payer paid between our query and our cancel, and we heard of that first: the cancel gave the money back."""
+    if facts.state in {TradeState.CLOSED, TradeState.RETURNED} and not payment.refunds.exists():
+        _report_undone(payment, facts=facts, now=now)
+
+
+def _report_undone(payment: Payment, *, facts: TradeFacts, now: datetime) -> str:
+    """Paid here and given back there, or the other way round: nothing moves, and a person looks."""
+    Case.report(
+        kind=Case.Kind.AMOUNT_MISMATCH, key=f"undone:{payment.pk}", order=payment.order, payment=payment, now=now,
+        details={"ours": payment.status, "told": facts.state},
+    )  # fmt: skip
+    logger.error("payment %s is %s here, and the channel says %s", payment.pk, payment.status, facts.state)
+    return "given back"
 
 
 def record_expiry(*, claimed: Payment, now: datetime) -> None:
@@ -291,6 +314,7 @@ def _record_unpaid(order: Order, payment: Payment, *, facts: TradeFacts, now: da
         is_closing and is_unknown_there and may_be_unknown and payment.not_found_count + 1 >= schedules.EVIDENCE_COUNT
     )
     if facts.state in {TradeState.CLOSED, TradeState.RETURNED, TradeState.FAILED} or never_arrived:
+        payment.last_answer = facts.state  # saved by the move; what was given back stays known as that
         _move_both(order, payment, OrderEvent.CLOSED, now=now, because=facts.state)
         if order.status == OrderStatus.CLOSED:
             owe_order_notification(order, event_type="order.closed", now=now)
@@ -311,7 +335,9 @@ def _record_unknown(
         schedule, step = schedules.EVIDENCE_S, payment.refused_count
     at = schedules.at_step(schedule, step=step, now=now)
     if payment.status == PaymentStatus.SUBMITTING:
-        _move_both(order, payment, OrderEvent.LOST, now=now, at=at, because=reason)
+        payment.move(OrderEvent.LOST, now=now, next_check_at=at, because=reason)
+        if order.status == OrderStatus.SUBMITTING:  # else it is unknown already, since an earlier try
+            order.move(OrderEvent.LOST, now=now, because=reason)
     payment.check_again(at=at, answer=reason, refused=refused)
 
 

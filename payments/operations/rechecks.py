@@ -12,7 +12,7 @@ from django.db import transaction
 from openplatform.hints import send_now
 from openplatform.tracing import span
 from payments import queries
-from payments.channels.base import Accepted, TradeState, Unknown
+from payments.channels.base import Accepted, TradeState
 from payments.models import Payment
 from payments.operations.accounts import open_account
 from payments.operations.guarded import GuardedChannel
@@ -31,11 +31,11 @@ def recheck_payment(*, payment_no: int, clock: Callable[[], datetime]) -> bool:
         return False
     with span("payments.recheck", traceparent=payment.traceparent, attributes={"fenpay.payment_no": str(payment_no)}):
         answer = GuardedChannel(open_account(payment.account)).query(payment_no=payment.pk, now=clock())
-    if isinstance(answer, Unknown):
-        return True  # asked again in an hour, until it is known
+    if not isinstance(answer, Accepted):
+        return True  # asked again in an hour, until it is known: a refused question says nothing of the money
     with transaction.atomic(durable=True):
         order, row = lock_payment(payment.pk)
-        if isinstance(answer, Accepted) and answer.facts.state is TradeState.PAID:
+        if answer.facts.state is TradeState.PAID:
             record_paid(order, row, facts=answer.facts, now=clock())
         row.plan_recheck(at=_next(row, now=now))
     return True

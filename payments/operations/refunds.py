@@ -101,20 +101,26 @@ def drive_refund(*, refund_no: int, clock: Clock) -> bool:
 
 def _ask(refund: Refund, channel: GuardedChannel, *, clock: Clock) -> Accepted[RefundFacts] | Rejected | Unknown:
     if refund.was_sent_before:
-        known = channel.query_refund(refund_no=refund.pk, payment_no=refund.payment_id, now=clock())
+        known = _known_there(refund, channel, clock=clock)
         if not _is_unknown_there(known) or refund.status in {RefundStatus.PROCESSING, RefundStatus.ABNORMAL}:
             return known
     answer = channel.refund(_request(refund), now=clock())
     fault_point("refund.sent_upstream")
     if isinstance(answer, Rejected):
         # A refusal is not signed, and does not undo an earlier request that was executed.
-        known = channel.query_refund(refund_no=refund.pk, payment_no=refund.payment_id, now=clock())
+        known = _known_there(refund, channel, clock=clock)
         if not _is_unknown_there(known):
             return known
     return answer
 
 
-def _is_unknown_there(answer: Accepted[RefundFacts] | Rejected | Unknown) -> bool:
+def _known_there(refund: Refund, channel: GuardedChannel, *, clock: Clock) -> Accepted[RefundFacts] | Unknown:
+    """What the channel says that it knows. A question that it refuses is about us, and says nothing of the refund."""
+    answer = channel.query_refund(refund_no=refund.pk, payment_no=refund.payment_id, now=clock())
+    return Unknown(reason=answer.code) if isinstance(answer, Rejected) else answer
+
+
+def _is_unknown_there(answer: Accepted[RefundFacts] | Unknown) -> bool:
     return isinstance(answer, Accepted) and answer.facts.state is RefundState.NOT_FOUND
 
 
@@ -259,6 +265,11 @@ def _fail(order: Order, refund: Refund, event: RefundEvent, *, code: str, becaus
     refund.move(event, now=now, next_check_at=None, because=because)
     _settle(order, refund, done=False)
     owe_refund_notification(refund, event_type="refund.failed", now=now)
+    if refund.kind != Refund.Kind.MERCHANT:  # nobody asked for it, so nobody may be waiting for its end
+        Case.report(
+            kind=Case.Kind.REFUND_ABNORMAL, key=f"failed:{refund.pk}", order=order, refund=refund, now=now,
+            details={"code": refund.failure_code},
+        )  # fmt: skip
 
 
 def _report_mismatch(refund: Refund, *, facts: RefundFacts, now: datetime) -> str:

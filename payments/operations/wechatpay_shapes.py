@@ -11,7 +11,8 @@ from openplatform.apiv3 import beijing
 from payments.models import Order, Refund
 from payments.states import ORDER_PAID, OrderStatus, RefundStatus
 
-TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE"}
+# Orders of our own door are shown too, and that one knows more methods.
+TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE", "app": "APP", "h5": "MWEB", "barcode": "MICROPAY"}
 # An order that is open is one that the payer has not paid yet: theirs has no word for not knowing.
 _TRADE_STATES = {
     OrderStatus.SUCCEEDED: "SUCCESS",
@@ -60,7 +61,7 @@ def trade(order: Order) -> dict[str, Any]:
             "currency": order.currency, "payer_currency": order.currency,
         },
     }  # fmt: skip
-    if payment.payer_id:
+    if payment.payer_id and order.method == "jsapi":  # of a bar code it is the code, which pays
         found["payer"] = {"openid": payment.payer_id}
     if OrderStatus(order.status) in ORDER_PAID:
         found |= {
@@ -89,6 +90,8 @@ def told(row: Order | Refund, *, event_type: str) -> dict[str, Any] | None:
     events = _ORDER_EVENTS if isinstance(row, Order) else _REFUND_EVENTS
     if event_type not in events or (isinstance(row, Refund) and not row.counts_on_order):
         return None  # a second payment that went back by itself never was the order's money
+    if isinstance(row, Order) and _trade_state(row) != "SUCCESS":
+        return None  # a late payment that goes back at once: programs ship on their word for it
     event, summary = events[event_type]
     kind, resource = ("transaction", trade(row)) if isinstance(row, Order) else ("refund", _told_refund(row))
     return {"event_type": event, "summary": summary, "original_type": kind, "resource": resource}

@@ -17,5 +17,5 @@ urlpatterns = [
     path("notify", views.notify),
     path("received", views.received),
     path("return", views.returned),
-    path("shop.css", pages.style, {"name": "shop"}),
+    path("shop.css", pages.asset, {"name": "shop.css"}),
 ]

@@ -5,21 +5,36 @@ from typing import Any
 from sandbox.clock import rfc3339
 from sandbox.models import PayOrder, Refund
 
-TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE"}
+TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE", "h5": "MWEB", "app": "APP", "codepay": "MICROPAY"}
 STATE_TEXTS = {
     PayOrder.SUCCESS: "支付成功",
     PayOrder.REFUND: "转入退款",
     PayOrder.NOTPAY: "订单未支付",
     PayOrder.CLOSED: "订单已关闭",
+    PayOrder.USERPAYING: "用户支付中，需要输入密码",
+    PayOrder.REVOKED: "订单已撤销",
+    PayOrder.PAYERROR: "支付失败，请重新下单支付",
 }
 RECEIVED_BY = "支付用户零钱"
 
 
+def names(order: PayOrder) -> dict[str, Any]:
+    """Whose order it is; in partner mode with the prefixes sp_ and sub_."""
+    if not order.sub_mchid:
+        return {"appid": order.appid, "mchid": order.mchid}
+    named = {"sp_appid": order.appid, "sp_mchid": order.mchid, "sub_mchid": order.sub_mchid}
+    return named | ({"sub_appid": order.sub_appid} if order.sub_appid else {})
+
+
+def _payer(order: PayOrder) -> dict[str, str]:
+    if not order.sub_mchid:
+        return {"openid": order.openid}
+    return {"sub_openid" if order.facts.get("payer_is_sub") else "sp_openid": order.openid}
+
+
 def transaction(order: PayOrder) -> dict[str, Any]:
     """The query's object; an order that was never paid has no transaction_id, payer, bank_type or success_time."""
-    body: dict[str, Any] = {
-        "appid": order.appid,
-        "mchid": order.mchid,
+    body: dict[str, Any] = names(order) | {
         "out_trade_no": order.out_trade_no,
         "trade_type": TRADE_TYPES[order.product],
         "trade_state": order.state,
@@ -34,7 +49,7 @@ def transaction(order: PayOrder) -> dict[str, Any]:
         "transaction_id": order.transaction_id,
         "bank_type": "OTHERS",
         "success_time": rfc3339(order.success_time),
-        "payer": {"openid": order.openid},
+        "payer": _payer(order),
         "amount": amount,
     }
 
@@ -73,8 +88,8 @@ def refund(refund: Refund) -> dict[str, Any]:
 def refund_notice(refund: Refund) -> dict[str, Any]:
     """What a refund notification carries: `refund_status`, not `status`; no channel, no create_time."""
     order: PayOrder = refund.order
-    body: dict[str, Any] = {
-        "mchid": refund.mchid,
+    named = {"sp_mchid": order.mchid, "sub_mchid": order.sub_mchid} if order.sub_mchid else {"mchid": order.mchid}
+    body: dict[str, Any] = named | {
         "out_trade_no": order.out_trade_no,
         "transaction_id": order.transaction_id,
         "out_refund_no": refund.out_refund_no,

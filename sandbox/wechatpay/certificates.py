@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox import crypto, options
+from sandbox import chance, crypto, options
 from sandbox.clock import rfc3339
-from sandbox.faults import CallPlan
 from sandbox.identity import Merchant, PlatformKey
+from sandbox.plans import CallPlan
 from sandbox.wechatpay import checks
 from sandbox.wechatpay.checks import Ask
 from sandbox.wechatpay.endpoint import Operation, Reply, view
@@ -25,7 +25,7 @@ def _list(ask: Ask, wish: None, plan: CallPlan) -> Reply:  # noqa: ARG001
 
 def _entry(key: PlatformKey, *, merchant: Merchant) -> dict[str, Any]:
     certificate = crypto.certificate(key.certificate_pem)
-    nonce = crypto.gcm_nonce()
+    nonce = chance.text("gcm_nonce", size=6)
     return {
         "serial_no": key.key_id,
         "effective_time": rfc3339(certificate.not_valid_before_utc),

@@ -14,14 +14,15 @@ from sandbox import clock, crypto
 from sandbox.identity import Merchant, PlatformKey
 from sandbox.wechatpay import fields
 from sandbox.wechatpay.errors import Refused, invalid_request, param_error, sign_error
-from sandbox.wechatpay.signing import platform
+from sandbox.wechatpay.signing import certificate_key, platform
 
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
 TIMESTAMP_WINDOW_S = 300
 SHOWN_BODY_BYTES = 8  # how much of the body the answer to a wrong signature repeats
 _PART = re.compile(r'(mchid|nonce_str|signature|timestamp|serial_no)="([^"]+)"')
 _PARTS = {"mchid", "nonce_str", "signature", "timestamp", "serial_no"}
-_PAY_PREFIX = "/v3/pay/transactions/"
+_PAY_PREFIXES = ("/v3/pay/transactions/", "/v3/pay/partner/transactions/")
+_LABELS = {"mchid": "直连商户号", "sp_mchid": "服务商户号", "sub_mchid": "子商户号", "bill_date": "账单日期"}
 
 HEADERS_MISSING = "Http头缺少Accept或User-Agent"
 FORMAT_WRONG = "Http头Authorization值格式错误，请参考《微信支付商户REST API签名规则》"
@@ -72,7 +73,7 @@ def authenticate(request: HttpRequest) -> Ask:
     _check_signature(request, authorization, merchant)
     answer_key = _find_answer_key(request)
     body = _read_body(request)
-    if "mchid" in body and body["mchid"] != authorization.mchid:
+    if any(body.get(name, authorization.mchid) != authorization.mchid for name in ("mchid", "sp_mchid")):
         raise param_error(MCHID_WRONG)
     return Ask(
         request=request,
@@ -91,18 +92,17 @@ def claimed_mchid(request: HttpRequest) -> str:
     return found.group(1) if found else ""
 
 
-def require_query_mchid(ask: Ask) -> None:
-    """`?mchid=` must be there, alone, and ours. Raises Refused."""
-    if "mchid" not in ask.query:
-        raise Refused(
-            400,
-            "PARAM_ERROR",
-            "输入源“/uri_template/mchid”映射到字段“直连商户号”必填性规则校验失败，此字段为必填项",
-            detail={"location": "uri_template", "value": ""},
-        )
-    allow_query(ask, "mchid")
-    if ask.query["mchid"] != ask.merchant.mchid:
-        raise param_error(MCHID_WRONG)
+def require_query(ask: Ask, *names: str, optional: tuple[str, ...] = ()) -> None:
+    """These query parameters must be there, and besides the optional ones no others. Raises Refused."""
+    for name in names:
+        if name not in ask.query:
+            raise Refused(
+                400,
+                "PARAM_ERROR",
+                f"输入源“/uri_template/{name}”映射到字段“{_LABELS[name]}”必填性规则校验失败，此字段为必填项",
+                detail={"location": "uri_template", "value": ""},
+            )
+    allow_query(ask, *names, *optional)
 
 
 def allow_query(ask: Ask, *names: str) -> None:
@@ -123,7 +123,7 @@ def _accepts_json(accept: str) -> bool:
 
 
 def _read_authorization(request: HttpRequest) -> _Authorization:
-    pay = request.path.startswith(_PAY_PREFIX)
+    pay = request.path.startswith(_PAY_PREFIXES)
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme and scheme != SCHEME and not pay:
         raise sign_error(SCHEME_WRONG)
@@ -170,13 +170,15 @@ def _check_signature(request: HttpRequest, authorization: _Authorization, mercha
             "sign_message_length": len(message),
         },
     }
-    raise sign_error(SIGNATURE_WRONG, detail=detail)
+    refusal = sign_error(SIGNATURE_WRONG, detail=detail)
+    refusal.canonical = message
+    raise refusal
 
 
 def _find_answer_key(request: HttpRequest) -> PlatformKey:
     """The key that the request names; without a name a platform certificate's, as before public keys existed."""
     name = request.headers.get("Wechatpay-Serial", "")
-    key = platform().key(name) if name else platform().certificates[0]
+    key = platform().key(name) if name else certificate_key()
     if key is None:
         raise param_error(PLATFORM_SERIAL_WRONG)
     return key

@@ -11,10 +11,14 @@ from typing import Any, Generic, TypeVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from sandbox import faults, options, testvalues, wire
+from sandbox import options, wire
 from sandbox.calls import Log
-from sandbox.faults import CallPlan, Chosen, Subject
+from sandbox.choosing import choose
+from sandbox.faults import Subject
 from sandbox.identity import PlatformKey
+from sandbox.models import WECHATPAY
+from sandbox.performing import Act, perform
+from sandbox.plans import CallPlan
 from sandbox.wechatpay import checks, errors, signing
 from sandbox.wechatpay.checks import Ask
 from sandbox.wechatpay.errors import Refused
@@ -24,13 +28,16 @@ Wish = TypeVar("Wish")
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What is to be said: a JSON object, or nothing with a 204."""
+    """What is to be said: a JSON object, nothing with a 204, or a file, which is never signed."""
 
     status: int
     body: Mapping[str, Any] | None = None
+    file: bytes | None = None
 
     @property
     def content(self) -> bytes:
+        if self.file is not None:
+            return self.file
         return b"" if self.body is None else json.dumps(self.body, ensure_ascii=False, separators=(",", ":")).encode()
 
     @property
@@ -60,39 +67,36 @@ def view(*operations: Operation[Any]) -> Callable[..., HttpResponseBase]:
     return serve
 
 
-def choose(subject: Subject) -> Chosen:
-    """An explicit rule goes before a test value; mostly it is neither."""
-    by_value = testvalues.by_amount(subject) if options.get("test_values") else None
-    return faults.by_rule(subject) or by_value or Chosen()
-
-
 def _serve(operation: Operation[Any], request: HttpRequest, path: Mapping[str, str]) -> HttpResponseBase:
-    log = Log(request, operation=operation.name, mchid=checks.claimed_mchid(request))
+    log = Log(request, channel=WECHATPAY, operation=operation.name, mchid=checks.claimed_mchid(request))
     try:
         ask = checks.authenticate(request)
         wish = operation.read(ask, path)
     except Refused as refusal:
         reply = Reply(status=refusal.status, body=refusal.body)
+        log.refused_signature(refusal.canonical)
         log.finish(status=reply.status, code=reply.code)
         return _answer(reply, log=log, key=signing.platform().public_key, plan=CallPlan())
     number, amount_fen = operation.subject(ask, wish)
     before = log.begin(number=number)
-    chosen = choose(Subject(operation=operation.name, number=number, amount_fen=amount_fen, calls_before=before))
-    reply = _perform(operation, ask, wish, chosen=chosen, log=log)
+    chosen = choose(
+        Subject(
+            channel=WECHATPAY,
+            operation=operation.name,
+            number=number,
+            amount_fen=amount_fen,
+            calls_before=before,
+            host=log.call.host,
+        )
+    )
+    act = Act(
+        execute=lambda plan: _execute(operation, ask, wish, plan),
+        error=_error_reply,
+        has_worked=lambda reply: reply.status < 400,
+    )
+    reply = perform(request, act, chosen=chosen, log=log)
     log.finish(status=reply.status, code=reply.code)
     return wire.play(chosen.call.wire, request, _answer(reply, log=log, key=ask.answer_key, plan=chosen.call))
-
-
-def _perform(operation: Operation[Any], ask: Ask, wish: Any, *, chosen: Chosen, log: Log) -> Reply:
-    plan = chosen.call
-    if plan.executes_after_s:
-        wire.pause(ask.request, seconds=plan.executes_after_s, even_without_client=True)
-    reply = _execute(operation, ask, wish, plan) if plan.executes else _error_reply("SYSTEM_ERROR")
-    log.executed(done=plan.executes and reply.status < 400, fault=chosen.name)
-    if plan.pause_s:
-        log.save()  # so that the log tells about a call that is still being held back
-        wire.pause(ask.request, seconds=options.get("timeout_s") if plan.pause_s < 0 else plan.pause_s)
-    return _error_reply(plan.error) if plan.error else reply
 
 
 def _execute(operation: Operation[Any], ask: Ask, wish: Any, plan: CallPlan) -> Reply:
@@ -116,6 +120,9 @@ def _answer(reply: Reply, *, log: Log, key: PlatformKey, plan: CallPlan) -> Http
     response["Content-Language"] = "zh-CN"
     if reply.status == 204:
         del response["Content-Type"]
+    if reply.file is not None:
+        response["Content-Type"] = "application/octet-stream"
+        return response
     if reply.status < 300 or options.get("signed_errors"):
         for name, value in signing.headers(content, key=key, flaw=plan.sign).items():
             response[name] = value

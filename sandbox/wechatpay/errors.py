@@ -22,6 +22,15 @@ PRESETS: dict[str, tuple[int, str, str]] = {
     "RESOURCE_NOT_EXISTS": (404, "RESOURCE_NOT_EXISTS", "退款单不存在"),
     "PARAM_ERROR": (400, "PARAM_ERROR", "参数错误"),
     "INVALID_REQUEST": (400, "INVALID_REQUEST", "无效请求"),
+    "USERPAYING": (202, "USERPAYING", "需要用户输入支付密码"),
+    "AUTH_CODE_INVALID": (400, "AUTH_CODE_INVALID", "付款码错误，请扫描用户最新的付款码"),
+    "AUTH_CODE_EXPIRE": (400, "AUTH_CODE_EXPIRE", "付款码已过期，请用户刷新后再试"),
+    "ORDER_REVERSED": (400, "ORDER_REVERSED", "订单已撤销"),
+    "NO_STATEMENT_EXIST": (400, "NO_STATEMENT_EXIST", "账单文件不存在"),
+    "STATEMENT_CREATING": (400, "STATEMENT_CREATING", "账单生成中，请稍后再试"),
+    "MCH_NOT_EXISTS": (400, "MCH_NOT_EXISTS", "商户号不存在"),
+    "OPENID_MISMATCH": (500, "OPENID_MISMATCH", "openid和appid不匹配"),
+    "INVALID_TRANSACTIONID": (500, "INVALID_TRANSACTIONID", "无效的微信支付订单号"),
     "SIGN_ERROR": (401, "SIGN_ERROR", "签名错误"),
     "NO_CONTENT": (204, "", ""),
 }
@@ -33,6 +42,7 @@ class Refused(Exception):
     def __init__(self, status: int, code: str, message: str, *, detail: dict[str, Any] | None = None) -> None:
         super().__init__(f"{status} {code}: {message}")
         self.status, self.code, self.message, self.detail = status, code, message, detail
+        self.canonical = b""  # what should have been signed, when that is what was wrong
 
     @property
     def body(self) -> dict[str, Any]:

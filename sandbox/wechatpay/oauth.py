@@ -8,11 +8,10 @@ from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 
-from sandbox import clock
+from sandbox import chance, clock, payer
 from sandbox.models import OAuthCode
 from sandbox.redirects import allowed, with_query
 from sandbox.store import writing
-from sandbox.wechatpay import payer
 from sandbox.wechatpay.signing import platform
 
 CODE_LIFETIME = timedelta(minutes=5)
@@ -29,7 +28,7 @@ def authorize(request: HttpRequest) -> HttpResponseBase:
     if problem:
         return HttpResponse(problem, status=400, content_type="text/plain; charset=utf-8")
     who = payer.payer_of(request)
-    code = secrets.token_hex(16)
+    code = chance.text("oauth_code")
     with writing():
         OAuthCode.objects.create(
             code=code,
@@ -56,7 +55,7 @@ def access_token(request: HttpRequest) -> HttpResponse:
         return _failed(40002, "invalid grant_type")
     if not asked.get("code"):
         return _failed(41008, "missing code")
-    return _exchange(appid=merchant.appid, code=asked["code"])
+    return _exchange(appid=asked["appid"], code=asked["code"])
 
 
 def _problem(appid: str, redirect_uri: str, response_type: str, scope: str) -> str:
@@ -81,9 +80,9 @@ def _exchange(*, appid: str, code: str) -> HttpResponse:
         found.save(update_fields=["used_at"])
     return JsonResponse(
         {
-            "access_token": f"SANDBOX_{secrets.token_urlsafe(32)}",
+            "access_token": f"SANDBOX_{chance.text('oauth_token')}",
             "expires_in": 7200,
-            "refresh_token": f"SANDBOX_{secrets.token_urlsafe(32)}",
+            "refresh_token": f"SANDBOX_{chance.text('oauth_token')}",
             "openid": found.openid,
             "scope": found.scope,
         }

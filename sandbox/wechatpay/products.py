@@ -1,16 +1,17 @@
 """The products that create an order, as data: fields, limits, and what the answer hands out.
 
-Another product (h5, app) is another entry here and its trade type in bodies.py.
+Another product is another entry here and its trade type in bodies.py.
 """
 
-import ipaddress
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox import environment
+from sandbox import environment, redirects
+from sandbox.wechatpay import owner
 from sandbox.wechatpay.fields import Field, Flag, Group, Many, Text, Whole
 
 DEFAULT_LIFETIME = timedelta(days=7)
@@ -33,17 +34,9 @@ def notify_url_issue(url: str) -> str:
         return ""
     if parts.scheme != "https":
         return "回调地址必须为https"
-    return "回调地址必须为公网可访问的地址" if _is_private(parts.hostname) else ""
+    return "回调地址必须为公网可访问的地址" if redirects.is_private(parts.hostname) else ""
 
 
-def _is_private(host: str) -> bool:
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return host == "localhost" or "." not in host
-
-
-MCHID = Text(label="直连商户号", max_length=32, required=True)
 CURRENCY = Text(label="货币类型", max_length=16, choices=("CNY",))
 NOTIFY_URL = Text(label="通知地址", max_length=255, required=True, rule=notify_url_issue)
 _GOODS = Group(
@@ -65,9 +58,12 @@ _STORE = Group(
         "address": Text(label="详细地址", max_length=512),
     },
 )
+_SCENE_MEMBERS: Mapping[str, Field] = {
+    "payer_client_ip": Text(label="用户终端IP", max_length=45, required=True),
+    "device_id": Text(label="商户端设备号", max_length=32),
+    "store_info": _STORE,
+}
 _COMMON: Mapping[str, Field] = {
-    "appid": Text(label="公众账号ID", max_length=32, required=True),
-    "mchid": MCHID,
     "description": Text(label="商品描述", max_length=127, required=True),
     "out_trade_no": Text(label="商户订单号", min_length=6, max_length=32, required=True, pattern=r"[0-9A-Za-z_\-|*]+"),
     "time_expire": Text(label="交易结束时间", max_length=64, pattern=_TIME),
@@ -90,21 +86,69 @@ _COMMON: Mapping[str, Field] = {
             "goods_detail": Many(label="单品列表", item=_GOODS),
         },
     ),
-    "scene_info": Group(
-        label="场景信息",
-        members={
-            "payer_client_ip": Text(label="用户终端IP", max_length=45, required=True),
-            "device_id": Text(label="商户端设备号", max_length=32),
-            "store_info": _STORE,
-        },
-    ),
+    "scene_info": Group(label="场景信息", members=_SCENE_MEMBERS),
     "settle_info": Group(label="结算信息", members={"profit_sharing": Flag(label="是否指定分账")}),
 }
+_OPENID = r"[0-9A-Za-z_\-]+"
 _PAYER = Group(
     label="支付者",
     required=True,
-    members={"openid": Text(label="用户标识", max_length=128, required=True, pattern=r"[0-9A-Za-z_\-]+")},
+    members={"openid": Text(label="用户标识", max_length=128, required=True, pattern=_OPENID)},
 )
+_PARTNER_PAYER = Group(
+    label="支付者",
+    required=True,
+    members={
+        "sp_openid": Text(label="用户服务标识", max_length=128, pattern=_OPENID),
+        "sub_openid": Text(label="用户子标识", max_length=128, pattern=_OPENID),
+    },
+)
+_H5_SCENE = Group(
+    label="场景信息",
+    required=True,
+    members={
+        **_SCENE_MEMBERS,
+        "h5_info": Group(
+            label="H5场景信息",
+            required=True,
+            members={
+                "type": Text(label="场景类型", max_length=32, required=True, choices=("Wap", "iOS", "Android")),
+                "app_name": Text(label="应用名称", max_length=64),
+                "app_url": Text(label="网站URL", max_length=128),
+                "bundle_id": Text(label="iOS平台BundleID", max_length=128),
+                "package_name": Text(label="Android平台PackageName", max_length=128),
+            },
+        ),
+    },
+)
+_CODE_SCENE = Group(
+    label="场景信息",
+    required=True,
+    members={
+        "device_id": Text(label="商户端设备号", max_length=32),
+        "device_ip": Text(label="商户端设备IP", max_length=45),
+        "store_info": Group(
+            label="商户门店信息",
+            members={
+                "id": Text(label="门店编号", max_length=32),
+                "out_id": Text(label="商家自定义编码", max_length=256),
+            },
+        ),
+    },
+)
+CODEPAY: Mapping[str, Field] = {
+    name: member
+    for name, member in _COMMON.items()
+    if name
+    in {"description", "out_trade_no", "attach", "goods_tag", "support_fapiao", "amount", "detail", "settle_info"}
+} | {
+    "payer": Group(
+        label="支付者",
+        required=True,
+        members={"auth_code": Text(label="付款码", max_length=32, required=True, pattern=r"[0-9]+")},
+    ),
+    "scene_info": _CODE_SCENE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +161,22 @@ class Product:
     token_bytes: int
     answer: Callable[[str], dict[str, Any]]
     token_prefix: str = ""
+    token_lifetime: timedelta = timedelta(hours=2)
+
+    def fields(self, *, partner: bool) -> Mapping[str, Field]:
+        """All members of the body; in partner mode the four numbers and another payer."""
+        mine = {**owner.members_with_app(partner=partner), **self.members}
+        return mine | {"payer": _PARTNER_PAYER} if partner and "payer" in mine else mine
+
+
+def h5_package(token: str) -> str:
+    """The number that an h5_url carries beside its prepay_id."""
+    return str(zlib.crc32(token.encode()))
+
+
+def _h5_url(token: str) -> str:
+    base = environment.current().base_url
+    return f"{base}/cgi-bin/mmpayweb-bin/checkmweb?prepay_id={token}&package={h5_package(token)}"
 
 
 CODE_URL_START = "weixin://wxpay/bizpayurl?pr="
@@ -135,5 +195,20 @@ PRODUCTS: Mapping[str, Product] = {
         token_bytes=5,
         token_prefix="S",  # noqa: S106 - the first letter of a QR code's path
         answer=lambda token: {"code_url": CODE_URL_START + token},
+    ),
+    "h5": Product(
+        name="h5",
+        members={**_COMMON, "scene_info": _H5_SCENE},
+        lifetime_max=timedelta(days=15),
+        token_bytes=10,
+        answer=lambda token: {"h5_url": _h5_url(token)},
+        token_lifetime=timedelta(minutes=5),
+    ),
+    "app": Product(
+        name="app",
+        members=_COMMON,
+        lifetime_max=timedelta(days=15),
+        token_bytes=10,
+        answer=lambda token: {"prepay_id": token},
     ),
 }

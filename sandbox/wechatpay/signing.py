@@ -1,9 +1,8 @@
 """The platform's signature on answers and notifications, right or flawed on purpose."""
 
-import secrets
 import time
 
-from sandbox import crypto, environment, identity, options
+from sandbox import chance, crypto, environment, identity, options
 from sandbox.identity import PlatformKey
 
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
@@ -21,7 +20,7 @@ def headers(body: bytes, *, key: PlatformKey, flaw: str = "") -> dict[str, str]:
     if flaw == "missing":
         return {}
     timestamp = str(int(time.time()) - (STALE_S if flaw == "stale" else 0))
-    nonce = secrets.token_hex(16)
+    nonce = chance.text("answer_nonce")
     signed = body + b" " if flaw == "wrong" else body
     signature = crypto.sign(crypto.answer_message(timestamp=timestamp, nonce=nonce, body=signed), key=key.private_key)
     return {
@@ -33,15 +32,22 @@ def headers(body: bytes, *, key: PlatformKey, flaw: str = "") -> dict[str, str]:
     }
 
 
-def notification_key() -> PlatformKey:
-    """The key that signs notifications now; the option `notify_key` rotates it."""
+def notification_key(event_id: str) -> PlatformKey:
+    """The key that signs this attempt: the option `notify_key`, and for a share of them the one they move to."""
+    shifted = chance.hits("notify_key", event_id, percent=options.get("notify_shift_percent"))
+    return _by_name(options.get("notify_shift_key" if shifted else "notify_key"))
+
+
+def certificate_key() -> PlatformKey:
+    """The key of an answer in certificate mode: the current certificate's, for a share its successor's."""
+    rotated = chance.hits("next_certificate", percent=options.get("next_certificate_percent"))
+    return platform().certificates[int(rotated)]
+
+
+def _by_name(name: str) -> PlatformKey:
     ours = platform()
-    by_name = {
-        "public_key": ours.public_key,
-        "certificate": ours.certificates[0],
-        "next_certificate": ours.certificates[1],
-    }
-    return by_name.get(options.get("notify_key"), ours.public_key)
+    by_name = {"certificate": ours.certificates[0], "next_certificate": ours.certificates[1]}
+    return by_name.get(name, ours.public_key)
 
 
 def _probe(signature: str) -> str:

@@ -45,7 +45,7 @@ def test_a_sweep_that_waited_for_a_worker_expires_instead_of_piling_up():
 
 def test_up_has_a_worker_for_every_queue_that_tasks_go_to():
     routes = {route["queue"] for route in app.conf.task_routes.values()}
-    assert routes | {app.conf.task_default_queue, "channel.wechatpay"} == QUEUES_OF_UP
+    assert routes | {app.conf.task_default_queue, "channel.wechatpay", "channel.alipay"} == QUEUES_OF_UP
 
 
 def test_a_worker_waits_longer_for_the_broker_than_the_broker_lets_it_wait():

@@ -13,6 +13,7 @@ GOOD_DEPLOYMENT = {
     "PUBLIC_BASE_URL": "https://pay.example.com",
     "ALLOWED_HOSTS": ["pay.example.com"],
     "CASHIER_SANDBOX": False,
+    "TEST_PLATFORM": False,
     "CHANNEL_PRIVATE_HOSTS": [],
     "NOTIFICATION_PRIVATE_HOSTS": [],
     "NOTIFICATION_ALLOW_HTTP": False,
@@ -55,13 +56,14 @@ def test_a_good_deployment_has_nothing_to_say(deployment):
         ("LIMIT_PROCESSES", 0, "E017"),
         ("NOTIFICATION_IN_FLIGHT_MAX", 0, "E018"),
         ("NOTIFICATION_CATCH_UP_PER_S", 0, "E018"),
-        ("NOTIFICATION_SIGN_TESTS", True, "W107"),
+        ("NOTIFICATION_SIGN_TESTS", True, "W108"),
         ("TRACING", "jaeger", "E020"),
         ("TRACING_SAMPLE_RATIO", 2.0, "E021"),
         ("LOG_FORMAT", "xml", "E022"),
         ("PUBLIC_BASE_URL", "http://pay.example.com", "E101"),
         ("ALLOWED_HOSTS", ["other.example.com"], "E103"),
         ("NOTIFICATION_ALLOW_HTTP", True, "W105"),
+        ("TEST_PLATFORM", True, "W107"),
     ],
 )
 def test_each_mistake_is_found_under_its_id(deployment, name: str, value: object, expected: str):

@@ -16,6 +16,7 @@ from processes import python, running
 
 from config import environment as env
 from config.runtime import local_secrets, lock, places, postgres, process, valkey
+from idgen.public import PublicNumbers
 
 
 @pytest.fixture
@@ -313,10 +314,14 @@ def test_a_wrong_valkey_binary_is_named(data_dir: Path, monkeypatch: pytest.Monk
 # --- secrets ---
 
 
+SECRETS = ("SECRET_KEY", "MASTER_KEY", "IDGEN_PUBLIC_KEYS")
+
+
 @pytest.fixture
 def without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SECRET_KEY", "MASTER_KEY", "SECRET_KEY_FILE", "MASTER_KEY_FILE"):
+    for name in SECRETS:
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
 
 
 def test_secrets_are_made_once_and_only_we_can_read_them(data_dir: Path, without_secrets: None):
@@ -324,7 +329,8 @@ def test_secrets_are_made_once_and_only_we_can_read_them(data_dir: Path, without
     values = {name: Path(path).read_text() for name, path in first.items()}
     second = local_secrets.environment(data_dir / "secrets")
 
-    assert set(first) == {"SECRET_KEY_FILE", "MASTER_KEY_FILE"}
+    assert set(first) == {f"{name}_FILE" for name in SECRETS}
+    assert PublicNumbers.parse(values["IDGEN_PUBLIC_KEYS_FILE"]).current == "A"
     assert {name: Path(path).read_text() for name, path in second.items()} == values
     assert all(stat.S_IMODE(Path(path).stat().st_mode) == 0o600 for path in first.values())
     assert stat.S_IMODE((data_dir / "secrets").stat().st_mode) == 0o700
@@ -334,7 +340,7 @@ def test_a_secret_that_the_operator_has_set_is_left_alone(
     data_dir: Path, without_secrets: None, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("MASTER_KEY", "theirs")
-    assert set(local_secrets.environment(data_dir / "secrets")) == {"SECRET_KEY_FILE"}
+    assert "MASTER_KEY_FILE" not in local_secrets.environment(data_dir / "secrets")
     assert not (data_dir / "secrets" / "MASTER_KEY").exists()
 
 

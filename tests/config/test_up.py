@@ -20,7 +20,7 @@ from config.runtime import places
 START_S = 120
 STOP_S = 30
 # What this test run has set for itself, and a clone does not have.
-OURS = ("DJANGO_SETTINGS_MODULE", "SECRET_KEY", "MASTER_KEY", "LOG_FORMAT", "TRACING")
+OURS = ("DJANGO_SETTINGS_MODULE", "SECRET_KEY", "MASTER_KEY", "IDGEN_PUBLIC_KEYS", "LOG_FORMAT", "TRACING")
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +115,11 @@ def test_killing_the_supervisor_leaves_nothing_and_the_next_start_finds_its_data
 def test_when_the_worker_is_killed_all_stop_and_say_why(data_dir: Path, ports: dict[str, str]):
     with up(data_dir, ports) as program:
         ready(program)
-        (worker,) = [pid for pid in program.find("channel@%h") if _parent(pid) == program.child.pid]
+        (worker,) = [pid for pid in program.find("wechatpay@%h") if _parent(pid) == program.child.pid]
         os.kill(worker, signal.SIGKILL)
 
         assert program.wait(within_s=STOP_S) == 1
-        assert "channel exited with -9; stopping the rest" in program.text
+        assert "wechatpay exited with -9; stopping the rest" in program.text
         assert program.alive() == {}
 
 
@@ -151,3 +151,10 @@ def test_a_port_that_is_taken_is_named_with_the_variable_that_chooses_another(tm
 
 def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_there_is_a_worker_for_each_channel():
+    from config.runtime.development import CHANNELS
+    from payments.channels import registry
+
+    assert set(CHANNELS) == set(registry.CHANNELS)

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import select
+import signal
 import sys
 import time
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from idgen.errors import IdgenUnavailable
 from idgen.generator import Generator
 from idgen.layout import EPOCH_MS
-from idgen.leases.base import Grant, LeaseStore, StoreDown, Timing
+from idgen.leases.base import Grant, LeaseStore, Timing
 
 
 def say(value: object) -> None:
@@ -107,30 +108,55 @@ def answer(options: dict[str, Any]) -> None:
             say(type(error).__name__)
 
 
-def hold(options: dict[str, Any]) -> None:
-    """Lease, say which id or which refusal, and keep it until stdin ends."""
-    generator = make(options)
-    began_s = time.monotonic()
+def herd(options: dict[str, Any]) -> None:
+    """Processes that cost a fork each: `hold N` and `try N` on stdin start N of them, roles see below.
+
+    Each says [its process id, the worker id or the name of a refusal, CLOCK_MONOTONIC], in one write: lines do not mix.
+    """
+    open_store(options)  # imports the driver once, before the forks
+    roles = {"hold": _herd_hold, "try": _herd_try}
+    for text in sys.stdin:
+        word, count = text.split()
+        for _ in range(int(count)):
+            if os.fork() == 0:
+                roles[word](make(options))
+                os._exit(0)
+
+
+def _herd_say(value: object) -> None:
+    os.write(1, (json.dumps([os.getpid(), value, time.monotonic()]) + "\n").encode())
+
+
+def _herd_hold(generator: Any) -> None:
+    """Lease, asking on while there is no worker id, and keep it until killed."""
+    while True:
+        try:
+            generator.next_id()
+        except IdgenUnavailable:
+            time.sleep(0.05)
+            continue
+        _herd_say(generator.health()["worker_id"])
+        signal.pause()
+
+
+def _herd_try(generator: Any) -> None:
+    """Ask once."""
     try:
         generator.next_id()
-        say([generator.health()["worker_id"], time.monotonic() - began_s])
+        _herd_say(generator.health()["worker_id"])
     except IdgenUnavailable as error:
-        say([type(error).__name__, time.monotonic() - began_s])
-    sys.stdin.read()
+        _herd_say(type(error).__name__)
 
 
-def acquire_all(options: dict[str, Any]) -> None:
-    """`holders` leases in this process, one after the other: worker ids, or the names of refusals."""
-    store = open_store(options)
-    say("ready")
-    sys.stdin.readline()
-    got: list[object] = []
-    for number in range(options["holders"]):
-        try:
-            got.append(store.acquire(info=f"holder {number}").worker_id)
-        except (IdgenUnavailable, StoreDown) as error:
-            got.append(type(error).__name__)
-    say(got)
+def restarts(options: dict[str, Any]) -> None:
+    """`count` short lives, as the store sees them: lease, make an id, give the worker id back. Says the worker ids."""
+    used = []
+    for _ in range(options["count"]):
+        generator = make(options)
+        generator.next_id()
+        used.append(generator.health()["worker_id"])
+        generator.close()
+    say(used)
 
 
 def fork(options: dict[str, Any]) -> None:
@@ -190,5 +216,5 @@ def _run(generator: Any, shaker: random.Random) -> None:
 
 
 if __name__ == "__main__":
-    roles = {each.__name__: each for each in (stream, answer, hold, acquire_all, fork, runs)}
+    roles = {each.__name__: each for each in (stream, answer, herd, restarts, fork, runs)}
     roles[sys.argv[1]](json.loads(sys.argv[2]))

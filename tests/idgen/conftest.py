@@ -19,6 +19,7 @@ from django.db import connections
 
 from config.runtime.postgres import Postgres
 from tests.idgen import etcd_cluster
+from tests.idgen.certificates import Authority
 from tests.idgen.etcd_cluster import Cluster
 
 HERE = Path(__file__).parent
@@ -132,6 +133,17 @@ def own_postgres():
 def cluster(tmp_path_factory, require):
     require(etcd_cluster.BINARY, "etcd is not installed (Debian: etcd-server)")
     made = Cluster(tmp_path_factory.mktemp("etcd"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def tls_cluster(tmp_path_factory, require):
+    """Three members that talk only to clients with a certificate of `tls_cluster.authority`."""
+    require(etcd_cluster.BINARY, "etcd is not installed (Debian: etcd-server)")
+    directory = tmp_path_factory.mktemp("etcd-tls")
+    made = Cluster(directory, authority=Authority(directory, name="ours"))
     made.start()
     yield made
     made.stop()

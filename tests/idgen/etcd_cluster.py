@@ -26,11 +26,14 @@ def free_ports(count):
 
 
 class Member:
-    def __init__(self, *, name, host, client_port, peer_port, namespace="", tls=()):
+    """`authority` makes it demand a certificate of that authority from every client."""
+
+    def __init__(self, *, name, host, client_port, peer_port, namespace="", authority=None):
         self.name = name
         self.host = host
-        self.tls = tls  # arguments by which it demands certificates of its clients
-        self.client = f"{'https' if tls else 'http'}://{host}:{client_port}"
+        self.client = f"{'https' if authority else 'http'}://{host}:{client_port}"
+        self.authority = authority
+        self.pair = authority.server(name) if authority else None
         self.peer = f"http://{host}:{peer_port}"
         self.namespace = namespace
         self.process = None
@@ -41,8 +44,12 @@ class Member:
             "--log-level", "error", "--listen-client-urls", self.client, "--advertise-client-urls", self.client,
             "--listen-peer-urls", self.peer, "--initial-advertise-peer-urls", self.peer,
             "--initial-cluster", cluster, "--initial-cluster-state", "new" if is_new else "existing",
-            f"--pre-vote={str(prevote).lower()}", *self.tls,
+            f"--pre-vote={str(prevote).lower()}",
         ]  # fmt: skip
+        if self.authority:
+            certificate, key = map(str, self.pair)
+            command += ["--client-cert-auth", "--trusted-ca-file", str(self.authority.certificate),
+                        "--cert-file", certificate, "--key-file", key]  # fmt: skip
         if self.namespace:
             command = ["ip", "netns", "exec", self.namespace, *command]
         with (directory / f"{self.name}.log").open("ab") as log:
@@ -57,18 +64,20 @@ class Member:
     def status(self):
         """(member id, leader id, term), or None when it does not answer."""
         try:
-            body = requests.post(f"{self.client}/v3/maintenance/status", json={}, timeout=0.5).json()
+            tls = {"verify": str(self.authority.certificate), "cert": tuple(map(str, self.pair))} if self.pair else {}
+            body = requests.post(f"{self.client}/v3/maintenance/status", json={}, timeout=0.5, **tls).json()
             return body["header"]["member_id"], body.get("leader", "0"), int(body["raftTerm"])
         except (requests.RequestException, KeyError, ValueError):
             return None
 
 
 class Cluster:
-    """Three members. `prevote` is given to each on its command line."""
+    """Three members. `prevote` is given to each on its command line; with an `authority` clients need a certificate."""
 
-    def __init__(self, directory: Path, *, prevote=True, namespaces=False):
+    def __init__(self, directory: Path, *, prevote=True, namespaces=False, authority=None):
         self.directory = directory
         self.prevote = prevote
+        self.authority = authority
         self.network = Namespaces() if namespaces else None
         if self.network:
             self.members = [
@@ -78,7 +87,13 @@ class Cluster:
         else:
             ports = free_ports(6)
             self.members = [
-                Member(name=f"m{i}", host="127.0.0.1", client_port=ports[2 * i], peer_port=ports[2 * i + 1])
+                Member(
+                    name=f"m{i}",
+                    host="127.0.0.1",
+                    client_port=ports[2 * i],
+                    peer_port=ports[2 * i + 1],
+                    authority=authority,
+                )
                 for i in range(3)
             ]
 

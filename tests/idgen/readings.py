@@ -1,4 +1,4 @@
-"""Reading what children said."""
+"""Reading what children said, and saying what was seen."""
 
 from pathlib import Path
 
@@ -16,3 +16,8 @@ def workers_of(ids):
 def numbers(values):
     """The ids among ids and refusals."""
     return [value for value in values if isinstance(value, int)]
+
+
+def figure(story, seen):
+    """A row of the second table in docs/idgen.md, which says how to print them all in one run."""
+    print(f"\n| {story} | {seen} |")

@@ -9,11 +9,13 @@ import pytest
 from django.core.management import call_command
 from django.db import connection, models, transaction
 from django.db.migrations.writer import MigrationWriter
+from django.urls import path
 from rest_framework import serializers
 
 import idgen
 from idgen.drf import SnowflakeSerializerField
 from idgen.fields import SnowflakeField
+from idgen.layout import time_ms
 from idgen.models import WorkerLease
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +59,25 @@ def test_a_rolled_back_transaction_does_not_undo_the_mark(fresh_process_generato
     row = WorkerLease.objects.get(worker_id=idgen.parse(number).worker_id)
     assert row.reserved_until_ms > made_ms
     assert row.fence == idgen.health()["fence"]
+
+
+def an_id_and_then_an_error(request):
+    raise ZeroDivisionError(str(idgen.next_id()))
+
+
+urlpatterns = [path("breaks", an_id_and_then_an_error)]
+
+
+@pytest.mark.urls(__name__)
+@pytest.mark.django_db(transaction=True)
+def test_a_view_that_breaks_under_atomic_requests_does_not_undo_the_mark(fresh_process_generator, client, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    with pytest.raises(ZeroDivisionError) as error:
+        client.get("/breaks")
+    made = int(str(error.value))
+    row = WorkerLease.objects.get(worker_id=idgen.parse(made).worker_id)
+    assert row.reserved_until_ms > time_ms(made)
+    assert row.holder is not None
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,7 +1,4 @@
-"""The etcd store against a real cluster of three: its rules, and what happens when members die, stop or are cut off.
-
-The numbers that these tests print (`pytest -s`) are the ones quoted in docs/idgen.md.
-"""
+"""The etcd store against a real cluster of three: its rules, and what happens when members die, stop or are cut off."""
 
 import threading
 import time
@@ -14,6 +11,7 @@ from idgen.leases.etcd import EtcdLeases
 from idgen.leases.etcd_gateway import CALL_TIMEOUT_S, Gateway, b64, prefix_end
 from tests.idgen import etcd_cluster
 from tests.idgen.etcd_cluster import resume_member, stop_member
+from tests.idgen.readings import figure
 
 QUICK = Timing(ttl_s=2, margin_s=0.5, spare_window_s=0.5)
 
@@ -61,7 +59,7 @@ def test_an_expired_lease_is_taken_over_above_its_mark_and_the_old_holder_learns
             second = store.acquire(info="second")
         except NoWorker:
             time.sleep(0.05)
-    print(f"takeover {time.monotonic() - began_s:.2f} s after the grant, TTL {QUICK.ttl_s} s")
+    figure(f"an etcd lease that ran out, TTL {QUICK.ttl_s} s", f"taken over after {time.monotonic() - began_s:.2f} s")
     assert second.floor_ms == first.reserved_until_ms
     assert second.fence > first.fence
     with pytest.raises(LeaseLost):
@@ -132,7 +130,7 @@ def test_sixteen_acquirers_at_once_get_sixteen_ids_and_the_seventeenth_is_told_s
         thread.start()
     for thread in threads:
         thread.join()
-    print(f"16 acquirers on 16 ids: {time.monotonic() - began_s:.2f} s")
+    figure("16 acquirers at once on 16 ids in etcd", f"all served after {time.monotonic() - began_s:.2f} s")
     assert (sorted(got), refused) == (list(range(16)), [])
     acquire()
     assert refused == [1]

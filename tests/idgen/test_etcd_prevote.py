@@ -11,6 +11,7 @@ from idgen.leases.etcd_gateway import Gateway, b64
 from idgen.leases.etcd_prevote import PreVote, prevote_of, survey
 from tests.idgen import etcd_cluster
 from tests.idgen.etcd_cluster import Cluster, can_make_namespaces
+from tests.idgen.readings import figure
 
 
 def longest_write_gap_s(endpoints, stop):
@@ -49,8 +50,9 @@ def test_a_follower_cut_off_and_rejoined_forces_an_election_only_without_prevote
         stop.set()
         writer.join()
         after = cluster.term()
-        print(
-            f"PreVote {'on' if prevote else 'off'}: term {term} -> {after}, longest write gap {gaps[0] * 1000:.0f} ms"
+        figure(
+            f"an etcd follower cut off for 5 s and back, PreVote {'on' if prevote else 'off'}",
+            f"term +{after - term}, longest time between two writes {gaps[0] * 1000:.0f} ms",
         )
         if prevote:
             assert after == term

@@ -106,6 +106,24 @@ def test_two_steps_back_of_300_ms_over_the_same_stretch_make_no_duplicate(clock,
     assert len(set(ids)) == len(ids) == 1_200
 
 
+def test_five_steps_back_of_a_second_each_at_ten_thousand_ids_a_second_make_no_duplicate(clock, generator):
+    """A rule that keeps four numbers of the sequence for such cases, and uses them in turn, repeats them here."""
+    ids = rate(clock, generator.next_id, ids=10_000, every_ms=0.1)
+    for _ in range(5):
+        clock.step(-1_000)
+        ids += rate(clock, generator.next_id, ids=10_000, every_ms=0.1)
+    assert len(set(ids)) == 60_000
+
+
+def test_a_leap_second_is_a_second_that_the_wall_clock_shows_twice_and_nothing_special(clock, generator):
+    before = rate(clock, generator.next_id, ids=1_000, every_ms=1)
+    clock.step(-1_000)
+    after = rate(clock, generator.next_id, ids=1_500, every_ms=1)
+    assert is_rising(before + after)
+    assert clock.sleeps == 0
+    assert time_ms(after[-1]) == int(clock.wall() * 1000) - 1
+
+
 def up_for(clock, generator, ms):
     """Let the process be `ms` old, so that its floor is that long ago."""
     ids = [generator.next_id()]
@@ -252,6 +270,19 @@ def test_no_lease_is_taken_while_the_wall_clock_is_five_seconds_off_the_stores(c
     assert leases.rows_by_id[0]["holder"] == ""
     clock.step(-skew_ms)
     generator.next_id()
+
+
+def test_a_process_that_cannot_ask_the_store_at_its_start_gets_no_id_whatever_it_may_remember(clock, leases):
+    """A file with the last worker id, as others keep for that case, is how a check gets lost."""
+    before = make_generator(clock, leases).next_id()
+    leases.is_down = True
+    restarted = make_generator(clock, leases)
+    for _ in range(2):
+        with pytest.raises(NoWorker, match="the store is down"):
+            restarted.next_id()
+    leases.is_down = False
+    clock.advance(1)
+    assert parse(restarted.next_id()).worker_id != parse(before).worker_id
 
 
 def test_no_free_worker_id_is_said_so(clock):

@@ -174,21 +174,6 @@ def test_an_acquisition_looks_at_the_lease_and_not_only_at_the_mark(store_of, mo
     assert store.acquire(info="second").worker_id == 0
 
 
-def test_sixty_four_processes_get_sixty_four_ids_and_the_sixty_fifth_is_told_so(lease_table, child):
-    """Eight processes of eight at once; processes, because threads would take turns."""
-    parameters = lease_table(workers=64)
-    timing = {"ttl_s": 30.0}
-    children = [child("acquire_all", parameters=parameters, timing=timing, holders=8) for _ in range(8)]
-    for each in children:
-        assert each.line() == "ready"
-    for each in children:
-        each.tell("go")
-    got = [number for each in children for number in each.line()]
-    assert sorted(got) == list(range(64))
-    with pytest.raises(NoWorker):
-        PostgresLeases(parameters=parameters).acquire(info="the 65th")
-
-
 def test_a_locked_row_is_passed_over_not_waited_for(store_of):
     store = store_of(workers=2)
     connection = psycopg2.connect(**store._parameters)

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
@@ -16,10 +15,8 @@ import requests
 from celery import Celery
 
 from config.runtime.valkey import Valkey
-from idgen.leases.base import Timing
-from idgen.leases.postgresql import PostgresLeases
 from tests.idgen.conftest import ROOT, make_table
-from tests.idgen.readings import numbers, workers_of
+from tests.idgen.readings import figure, numbers, workers_of
 
 SHORT = {"ttl_s": 1.5, "margin_s": 0.4, "spare_window_s": 0.3}
 LONG = {"ttl_s": 30.0}
@@ -50,6 +47,11 @@ def stopped_and_woken(child, parameters, form):
     # The sleeper ends first: once its successor is gone it may lease the id again, and rightly so.
     after = [value for at_s, value in sleeper.end() if at_s >= woken_s]
     taken = [value for _, value in successor.end()]
+    made = numbers(after)
+    figure(
+        f"stopped past the TTL, PostgreSQL, form: {form}",
+        f"{len(made)} ids after waking, {len(set(made) & set(numbers(taken)))} of them duplicates",
+    )
     return before, after, taken
 
 
@@ -82,7 +84,7 @@ def test_a_killed_database_is_outlived_until_the_deadline_and_rejoined_after_it(
     own_postgres.child.send_signal(signal.SIGKILL)
     killed_s = time.monotonic()
     own_postgres.child.wait()
-    time.sleep(SHORT["ttl_s"] + 1.0)
+    time.sleep(SHORT["ttl_s"] + 5.0)
     own_postgres.launch()
     back_s = time.monotonic()
     time.sleep(2)
@@ -96,28 +98,13 @@ def test_a_killed_database_is_outlived_until_the_deadline_and_rejoined_after_it(
     assert allowed_s - renew_s - 0.4 <= last_s - killed_s <= allowed_s + 0.2
     assert {name for _, name in refused} <= {"LeaseLost", "NoWorker"}
     again_s = min(at_s for at_s, _ in issued if at_s > stopped_s)
+    figure(
+        f"PostgreSQL killed, TTL {SHORT['ttl_s']} s, margin {SHORT['margin_s']} s",
+        f"issued for {last_s - killed_s:.2f} s more, and again {again_s - back_s:.1f} s after the restart",
+    )
     assert again_s - back_s < 1.5
     made = [value for _, value in issued]
     assert len(set(made)) == len(made)
-
-
-def test_killed_holders_worker_ids_are_all_leased_again_within_ttl_plus_a_second(lease_table, child):
-    parameters = lease_table(workers=6)
-    timing = {"ttl_s": 2.0, "margin_s": 0.5, "spare_window_s": 0.5}
-    holders = [child("hold", parameters=parameters, timing=timing) for _ in range(6)]
-    held = sorted(holder.line()[0] for holder in holders)
-    assert held == list(range(6))
-    for holder in holders[:3]:
-        holder.process.kill()
-    killed_s = time.monotonic()
-    store = PostgresLeases(parameters=parameters, timing=Timing(**timing))
-    taken = set()
-    while len(taken) < 3 and time.monotonic() - killed_s < 10:
-        with suppress(Exception):
-            taken.add(store.acquire(info="successor").worker_id)
-        time.sleep(0.02)
-    assert time.monotonic() - killed_s < timing["ttl_s"] + 1.0
-    assert len(taken) == 3
 
 
 # --- servers that fork -----------------------------------------------------------------------------------------------

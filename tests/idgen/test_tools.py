@@ -148,7 +148,8 @@ def ids_of(found):
 
 
 def test_the_settings_as_they_are_pass():
-    assert ids_of([*checks.check_store(None), *checks.check_public_keys(None), *checks.check_etcd(None)]) == []
+    every = [checks.check_store, checks.check_public_keys, checks.check_public_keys_are_set, checks.check_etcd]
+    assert [ids_of(check(None)) for check in every] == [[]] * len(every)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,7 @@ def test_the_settings_as_they_are_pass():
         ({"IDGEN_LEASE_STORE": "etcd", "IDGEN_ETCD_ENDPOINTS": []}, checks.check_store, ["idgen.E002"]),
         ({"IDGEN_LEASE_STORE": "etcd", "IDGEN_ETCD_ENDPOINTS": ["etcd-1:2379"]}, checks.check_store, ["idgen.E003"]),
         ({"IDGEN_PUBLIC_KEYS": "A:short"}, checks.check_public_keys, ["idgen.E004"]),
+        ({"IDGEN_PUBLIC_KEYS": ""}, checks.check_public_keys_are_set, ["idgen.E007"]),
         (
             {"IDGEN_LEASE_STORE": "etcd", "IDGEN_ETCD_ENDPOINTS": ["http://127.0.0.1:1", "http://127.0.0.1:2"]},
             checks.check_etcd,

@@ -2,11 +2,15 @@
 
 import json
 import re
+import time
+from dataclasses import replace
 
 import pytest
 import requests
 from playwright.sync_api import Page, expect
 
+from openplatform.client import SANDBOX_PREFIX, Client, Config
+from openplatform.client.signing import request_headers
 from tests.journeys.conftest import World
 from tests.sandboxes import wait_until
 
@@ -99,6 +103,25 @@ def test_a_refund_goes_back_and_is_told(world: World):
         within_s=20,
     )
     assert types
+
+
+def test_an_integrator_signs_for_the_test_platform_with_the_typed_client_and_asks_the_workbench_why(world: World):
+    config = Config.from_file(world.directory / "local" / "demo" / "client.json")
+    with Client(replace(config, prefix=SANDBOX_PREFIX)) as client:
+        number = f"T{time.time_ns()}"
+        order = client.create_order(
+            out_trade_no=number, amount="40.3", subject="coffee", channel="wechatpay", method="native", wait_s=5
+        )
+        assert (order.amount_fen, order.is_paid) == (4030, False)
+        assert client.get_order_by_out_trade_no(number).order_no == order.order_no
+        assert [each.event_id for each in client.iter_notifications(object_no=order.order_no)] == []
+        assert client.close_order(order.order_no, wait_s=5).status in {"CLOSING", "CLOSED"}
+        assert client.wait_until_decided(order, timeout_s=30).status == "CLOSED"
+    signed = request_headers(config, method="GET", target="/openapi/v1/orders", body=b"")["Authorization"]
+    asked = {"method": "GET", "target": "/openapi/v1/notifications", "authorization": signed}
+    answer = requests.post(f"{world.web}/workbench/explain", json=asked, timeout=10).json()
+    assert answer["verdict"]["name"] == "wrong"
+    assert f"{world.web}/workbench/" in world.said()
 
 
 def _control_token(world: World) -> str:

@@ -13,6 +13,7 @@ from idgen import NoWorker
 from openplatform.api import OpenApiView
 from openplatform.models import App
 from openplatform.problems import InvalidState, Problem
+from openplatform.scopes import ANY_KEY, Scope
 from openplatform.serializers import StrictSerializer
 
 reached = []
@@ -20,6 +21,7 @@ counted = []
 
 
 class Echo(OpenApiView):
+    scopes = {"GET": ANY_KEY, "POST": ANY_KEY}
     query_names = frozenset({"limit", "cursor"})
 
     def get(self, request):
@@ -44,6 +46,8 @@ class ThingSerializer(StrictSerializer):
 
 
 class Things(OpenApiView):
+    scopes = {"POST": ANY_KEY}
+
     def post(self, request):
         things = ThingSerializer(data=request.data)
         things.is_valid(raise_exception=True)
@@ -55,6 +59,8 @@ class Secret(Exception):
 
 
 class Breaks(OpenApiView):
+    scopes = {"GET": ANY_KEY}
+
     def get(self, request, how):
         {"bug": self.bug, "database": self.database, "timeout": self.timeout, "ids": self.ids, "state": self.state,
          "missing": self.missing, "drf-missing": self.drf_missing, "forbidden": self.forbidden}[how]()  # fmt: skip
@@ -88,6 +94,7 @@ class Breaks(OpenApiView):
 class Counted(OpenApiView):
     """Counts what it carried out, and answers the status that it is asked for."""
 
+    scopes = {"POST": ANY_KEY}
     query_names = frozenset({"limit"})
 
     def post(self, request):
@@ -103,6 +110,8 @@ class Counted(OpenApiView):
 class Renames(OpenApiView):
     """Writes to the database, so that a refused request can be seen not to."""
 
+    scopes = {"POST": ANY_KEY}
+
     def post(self, request):
         app = App.objects.get(pk=request.auth.app_id)
         app.name = f"renamed {time.monotonic_ns()}"
@@ -113,20 +122,37 @@ class Renames(OpenApiView):
 class Named(OpenApiView):
     """An operation with a name of its own."""
 
+    scopes = {"POST": ANY_KEY}
     limit_route = "things.make"
 
     def post(self, request):
         return Response({})
 
 
+class Guarded(OpenApiView):
+    """Needs another scope for each method, and says nothing about one of them."""
+
+    scopes = {"GET": Scope.QUERIES_READ, "POST": Scope.REFUNDS_WRITE}
+
+    def get(self, request):
+        reached.append("get")
+        return Response({})
+
+    post = get
+    delete = get
+
+
 urlpatterns = [
     path("openapi/v1/named", Named.as_view()),
     path("openapi/v1/echo", Echo.as_view()),
     path("openapi/v1/echo/<str:anything>", Echo.as_view()),
+    path("openapi/v1/guarded", Guarded.as_view()),
     path("openapi/v1/things", Things.as_view()),
     path("openapi/v1/breaks/<str:how>", Breaks.as_view()),
     path("openapi/v1/counted", Counted.as_view()),
     path("openapi/v1/renames", Renames.as_view()),
     path("openapi/v1/", include("openplatform.urls")),
+    path("sandbox/openapi/v1/echo", Echo.as_view()),
 ]
+handler400 = "config.errors.bad_request"
 handler404 = "config.errors.not_found"

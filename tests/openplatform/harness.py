@@ -10,18 +10,32 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from django.test import Client
 from django.utils import timezone
 
 from openplatform.models import App, AppKey, Merchant, PlatformKey
 
-SCHEME = "FENPAY-SHA256-RSA2048"
+SCHEME, ED25519_SCHEME = "FENPAY-SHA256-RSA2048", "FENPAY-ED25519"
 
 
 def new_key(bits: int = 2048, exponent: int = 65537) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=exponent, key_size=bits)
+
+
+def an_ed25519_key() -> ed25519.Ed25519PrivateKey:
+    return ed25519.Ed25519PrivateKey.generate()
+
+
+def sign(key: Any, message: bytes) -> str:
+    """In base64, by the key's own algorithm."""
+    raw = key.sign(message) if scheme_of(key) == ED25519_SCHEME else key.sign(message, PKCS1v15(), hashes.SHA256())
+    return base64.b64encode(raw).decode()
+
+
+def scheme_of(key: Any) -> str:
+    return ED25519_SCHEME if isinstance(key, ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey) else SCHEME
 
 
 def public_pem(key: Any) -> str:
@@ -56,13 +70,16 @@ class Caller:
     """Signs and sends through Django's test client, or only signs."""
 
     app: App
-    key: rsa.RSAPrivateKey = field(default_factory=a_key)
+    key: Any = field(default_factory=a_key)
     serial_no: str = ""
+    scopes: Any = None
     client: Client = field(default_factory=lambda: Client(raise_request_exception=False))
 
     def __post_init__(self) -> None:
         if not self.serial_no:
-            self.serial_no = AppKey.register(app=self.app, public_key_pem=public_pem(self.key), now=timezone.now()).pk
+            self.serial_no = AppKey.register(
+                app=self.app, public_key_pem=public_pem(self.key), scopes=self.scopes, now=timezone.now()
+            ).pk
 
     def params(self, method: str, target: str, body: bytes = b"", **changes: str) -> dict[str, str]:
         """The five parameters, signed; `changes` go in before the signature is made, but `signature` replaces it."""
@@ -71,13 +88,10 @@ class Caller:
             "serial_no": self.serial_no,
         } | changes  # fmt: skip
         message = f"{method}\n{target}\n{values['timestamp']}\n{values['nonce_str']}\n".encode() + body + b"\n"
-        signature = base64.b64encode(self.key.sign(message, PKCS1v15(), hashes.SHA256())).decode()
-        return {"signature": signature} | values
+        return {"signature": sign(self.key, message)} | values
 
-    def authorization(
-        self, method: str, target: str, body: bytes = b"", *, scheme: str = SCHEME, **changes: str
-    ) -> str:
-        return header(self.params(method, target, body, **changes), scheme=scheme)
+    def authorization(self, method: str, target: str, body: bytes = b"", *, scheme: str = "", **changes: str) -> str:
+        return header(self.params(method, target, body, **changes), scheme=scheme or scheme_of(self.key))
 
     def send(
         self, method: str, target: str, body: bytes = b"", *, authorization: str | None = None,
@@ -115,8 +129,12 @@ def is_signed_by_us(answer: Any, *, prefix: str = "Fenpay") -> bool:
 def proves(pem: str, headers: Any, body: bytes, *, prefix: str = "Fenpay") -> bool:
     key = serialization.load_pem_public_key(pem.encode())
     message = f"{headers[f'{prefix}-Timestamp']}\n{headers[f'{prefix}-Nonce']}\n".encode() + body + b"\n"
+    signature = base64.b64decode(headers[f"{prefix}-Signature"])
     try:
-        key.verify(base64.b64decode(headers[f"{prefix}-Signature"]), message, PKCS1v15(), hashes.SHA256())
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(signature, message)
+        else:
+            key.verify(signature, message, PKCS1v15(), hashes.SHA256())
     except InvalidSignature:
         return False
     return True

@@ -6,6 +6,8 @@ import threading
 import time
 from contextlib import contextmanager
 
+from tests.json_ids import scanned
+
 
 class MerchantServer:
     """Answers each connection by `behaviour(connection)` after it has read one request, which it keeps."""
@@ -51,7 +53,7 @@ class Received:
 
     @property
     def document(self):
-        return json.loads(self.body)
+        return scanned(json.loads(self.body))
 
 
 def read_request(connection):

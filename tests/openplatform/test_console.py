@@ -150,22 +150,22 @@ def test_a_merchant_an_app_and_a_key_are_registered_by_form(console):
     console.post(reverse("admin:openplatform_app_add"), {"merchant": merchant.pk, "name": "till"})
     app = App.objects.get()
     pem = harness.public_pem(harness.a_key())
-    answer = console.post(reverse("admin:openplatform_appkey_add"), {"app": app.pk, "public_key_pem": pem})
-    assert answer.status_code == 302
+    form = {"app": app.pk, "public_key_pem": pem, "purpose": "sign", "scopes": ["queries:read"]}
+    answer = console.post(reverse("admin:openplatform_appkey_add"), form)
     key = AppKey.objects.get()
-    assert (key.app, key.public_key_pem) == (app, pem)
-    assert harness.Caller(app, serial_no=key.pk)
+    assert (answer.status_code, answer.headers["Location"]) == (302, page_of(key))
+    assert (key.app, key.public_key_pem, key.status, key.scopes) == (app, pem, "pending", ["queries:read"])
 
 
 def test_a_private_key_that_is_pasted_is_refused_and_not_shown_again(console, caller):
     pem = harness.private_pem(harness.new_key())
-    form = {"app": caller.app.pk, "public_key_pem": pem}
+    form = {"app": caller.app.pk, "public_key_pem": pem, "purpose": "sign", "scopes": ["queries:read"]}
     for language, told in (("en", "have it revoked now"), ("zh-hans", "立即吊销")):
         answer = console.post(reverse("admin:openplatform_appkey_add"), form, headers={"Accept-Language": language})
         assert answer.status_code == 200
         assert told in answer.content.decode()
     assert AppKey.objects.count() == 1
-    known = {"app": caller.app.pk, "public_key_pem": harness.public_pem(caller.key)}
+    known = form | {"public_key_pem": harness.public_pem(caller.key)}
     answer = console.post(reverse("admin:openplatform_appkey_add"), known, headers={"Accept-Language": "en"})
     assert "registered before" in answer.content.decode()
     assert AppKey.objects.count() == 1

@@ -313,14 +313,14 @@ def test_the_answer_is_signed_by_the_platform_key_that_was_asked_for_while_it_is
     answer = caller.get(ECHO, HTTP_FENPAY_SERIAL=old.pk)
     assert answer.headers["Fenpay-Serial"] == old.pk
     assert is_signed_by_us(answer)
-    PlatformKey.objects.get(pk=old.pk).retire()
+    PlatformKey.objects.get(pk=old.pk).retire(now=timezone.now())
     clear_all()
     for asked in (old.pk, "NO_SUCH_KEY", "x" * 3000):
         assert caller.get(ECHO, HTTP_FENPAY_SERIAL=asked).headers["Fenpay-Serial"] == new.pk
 
 
 def test_without_a_platform_key_nothing_is_done(caller):
-    PlatformKey.objects.all().delete()
+    PlatformKey.objects.get().retire(now=timezone.now())
     clear_all()
     assert caller.post(ECHO, {}).status_code == 500
     assert echo_urls.reached == []

@@ -6,42 +6,16 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
-from openplatform.keys import LIFETIME
-from openplatform.models import AppKey, PlatformKey
-from openplatform.models.keys import PlatformKeyStatus
-from tests.openplatform import harness
-from tests.openplatform.servers import ROOT, raw_request, speak, two_processes
+from openplatform.models import App, AppKey
+from openplatform.scopes import Scope
+from tests.openplatform import harness, openssl
+from tests.openplatform.servers import ROOT, raw_request, speak
 
 ECHO = "/openapi/v1/echo"
-
-
-@dataclass
-class Served:
-    """One server for all tests of this file; its rows stay until the end, for two processes cache them."""
-
-    port: int
-    caller: harness.Caller
-    platform_key: PlatformKey
-
-
-@pytest.fixture(scope="module")
-def served(django_db_setup, django_db_blocker, pair):
-    with django_db_blocker.unblock():
-        now = timezone.now()
-        key = PlatformKey.publish(pair=pair, status=PlatformKeyStatus.CURRENT, now=now, lifetime=LIFETIME)
-        caller = harness.Caller(harness.an_app())
-        with two_processes(master_key=settings.MASTER_KEY) as port:
-            yield Served(port=port, caller=caller, platform_key=key)
-        with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE openplatform_merchant, openplatform_platformkey CASCADE")
-        connection.close()
 
 
 @pytest.fixture
@@ -69,6 +43,7 @@ def code_of(answer):
     return answer[0], json.loads(answer[2]).get("code")
 
 
+@pytest.mark.django_db  # one test of a module must say so, or its database is not made when the module runs alone
 def test_of_many_copies_of_one_request_to_two_processes_exactly_one_passes(caller, port):
     for _ in range(10):
         request = raw_request("POST", ECHO, b"{}", authorization=caller.authorization("POST", ECHO, b"{}"))
@@ -220,3 +195,57 @@ def test_the_printed_curl_command_works_once(config, port):
     assert "HTTP/1.1 201" in first
     assert "it's 两杯" in first
     assert "REPLAYED_NONCE" in second
+
+
+@pytest.fixture
+def managed(config, served, rows):
+    """The configuration of a key that manages keys, and may do everything else."""
+    key = harness.new_key()
+    caller = harness.Caller(harness.an_app(), key=key, scopes=Scope.values)
+    (config.parent / "key.pem").write_text(harness.private_pem(key))
+    document = json.loads(config.read_text()) | {"app_id": str(caller.app.pk), "serial_no": caller.serial_no}
+    config.write_text(json.dumps(document))
+    return config
+
+
+def said(answer):
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+@pytest.mark.parametrize("algorithm", ["RSA-SHA256", "ED25519"])
+def test_the_client_registers_a_pair_that_openssl_made_and_goes_on_with_it(managed, tmp_path, algorithm):
+    pair = openssl.Pair(tmp_path / "new", algorithm=algorithm)
+    registered = said(cli(managed, "register-key", "--private-key", str(pair.private), "--scope", "queries:read"))
+    assert (registered["status"], registered["algorithm"]) == ("active", algorithm)
+    assert registered["serial_no"] in {key["serial_no"] for key in said(cli(managed, "keys"))["keys"]}
+    document = json.loads(managed.read_text())
+    document |= {"serial_no": registered["serial_no"], "private_key_path": str(pair.private)}
+    other = managed.with_name("other.json")
+    other.write_text(json.dumps(document))
+    assert said(cli(other, "get", ECHO))["app_id"] == document["app_id"]
+    assert said(cli(managed, "retire-key", registered["serial_no"]))["status"] == "retiring"
+    assert said(cli(managed, "revoke-key", registered["serial_no"]))["status"] == "revoked"
+    last = cli(managed, "revoke-key", json.loads(managed.read_text())["serial_no"])
+    assert (last.returncode, "KEY_LAST_MANAGER" in last.stderr) == (1, True)
+
+
+def test_the_client_registers_a_key_that_decrypts(managed, tmp_path):
+    pair = openssl.Pair(tmp_path / "new", algorithm="RSA")
+    registered = said(cli(managed, "register-key", "--private-key", str(pair.private), "--purpose", "encrypt"))
+    assert (registered["status"], registered["algorithm"], registered["scopes"]) == ("active", "RSA-OAEP-256", [])
+
+
+def test_a_revocation_by_api_is_in_force_at_once_on_every_process(served, port, managed):
+    document = json.loads(managed.read_text())
+    app = App.objects.get(pk=document["app_id"])
+    victim = harness.Caller(app, key=harness.new_key())
+
+    def codes():
+        requests = [raw_request("GET", ECHO, authorization=victim.authorization("GET", ECHO)) for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            return {status for status, _headers, _body in pool.map(speak, [port] * 8, requests)}
+
+    assert codes() == {200}
+    said(cli(managed, "revoke-key", victim.serial_no))
+    assert codes() == {401}

@@ -106,6 +106,19 @@ class Caller:
             body = {name: value for name, value in body.items() if name != "payer"}
         return self.send("POST", f"/v3/pay/transactions/{product}", body, **more)
 
+    def code_order(self, fen: int = 4030, **changes: Any) -> dict[str, Any]:
+        code = f"13{int(new_number('')[8:]):016d}"
+        wanted = {"payer": {"auth_code": code}, "scene_info": {"device_id": "T1"}, "notify_url": None}
+        return self.order(fen, **(wanted | changes))
+
+    def pay_by_code(self, body: dict[str, Any] | None = None, **more: Any) -> requests.Response:
+        body = self.code_order() if body is None else body
+        return self.send("POST", "/v3/pay/transactions/codepay", body, **more)
+
+    def reverse(self, number: str, **more: Any) -> requests.Response:
+        body = {"appid": self.identity["appid"], "mchid": self.identity["mchid"]}
+        return self.send("POST", f"/v3/pay/transactions/out-trade-no/{number}/reverse", body, **more)
+
     def query(self, number: str, **more: Any) -> requests.Response:
         return self.send("GET", f"/v3/pay/transactions/out-trade-no/{number}?mchid={self.identity['mchid']}", **more)
 
@@ -190,6 +203,7 @@ class Receiver:
     def __init__(self) -> None:
         self.got: list[Got] = []
         self.status = 204
+        self.body = b""  # what it answers; Alipay and UnionPay want `success`
         self.statuses: list[int] = []  # used up first
         self.delay_s = 0.0
         outer = self
@@ -201,10 +215,11 @@ class Receiver:
                 time.sleep(outer.delay_s)
                 status = outer.statuses.pop(0) if outer.statuses else outer.status
                 self.send_response(status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(outer.body)))
                 if status in {301, 302, 307}:
                     self.send_header("Location", outer.url)
                 self.end_headers()
+                self.wfile.write(outer.body)
 
             def log_message(self, *args: Any) -> None:
                 pass

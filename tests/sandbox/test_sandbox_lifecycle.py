@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from sandbox import identity
+from tests.sandbox.alipay_callers import AlipayCaller
 from tests.sandbox.callers import Caller, Receiver
 from tests.sandboxes import ROOT, ControlRefused, RunningSandbox, wait_until
 
@@ -37,15 +38,25 @@ def processes_of_session(session_id: int) -> list[int]:
 
 
 def test_init_makes_an_identity_once_and_follows_the_address(tmp_path: Path) -> None:
-    first = json.loads(identity.make(tmp_path, base_url="http://127.0.0.1:1").read_text())
-    again = json.loads(identity.make(tmp_path, base_url="http://127.0.0.1:2/").read_text())
-    assert first["wechatpay"].pop("api_base") == "http://127.0.0.1:1"
-    assert again["wechatpay"].pop("api_base") == "http://127.0.0.1:2"
-    assert again["wechatpay"].pop("phone_base") == "http://127.0.0.1:2/phone"
-    for moved in ("oauth_authorize_url", "oauth_api_base", "phone_base"):
-        first["wechatpay"].pop(moved)
-        again["wechatpay"].pop(moved, None)
-    assert again == first
+    first = identity.make(tmp_path, base_url="http://127.0.0.1:1").read_text()
+    again = identity.make(tmp_path, base_url="http://127.0.0.1:2/").read_text()
+    assert json.loads(again)["wechatpay"]["phone_base"] == "http://127.0.0.1:2/phone"
+    assert json.loads(again)["alipay"]["gateway_url"] == "http://127.0.0.1:2/gateway.do"
+    assert again.replace("http://127.0.0.1:2", "http://127.0.0.1:1") == first
+
+
+def test_an_identity_of_an_earlier_version_keeps_what_it_has_and_gets_what_it_lacks(tmp_path: Path) -> None:
+    made = json.loads(identity.make(tmp_path, base_url="http://127.0.0.1:1").read_text())
+    known = json.loads((tmp_path / "platform.json").read_text())
+    old = {name: value for name, value in known.items() if name not in {"alipay", "unionpay"}}
+    del old["merchants"][0]["sub_merchants"], made["alipay"], made["unionpay"], made["wechatpay"]["sub_merchants"]
+    (tmp_path / "platform.json").write_text(json.dumps(old))
+    (tmp_path / "identity.json").write_text(json.dumps(made))
+    completed = json.loads(identity.make(tmp_path, base_url="http://127.0.0.1:1").read_text())
+    assert completed["wechatpay"] | made["wechatpay"] == completed["wechatpay"]
+    assert completed["wechatpay"]["sub_merchants"]
+    assert completed["alipay"]["app_id"] == identity.load(tmp_path).alipay.app_id
+    assert completed["unionpay"]["mer_id"] == identity.load(tmp_path).unionpay.mer_id
 
 
 def test_the_identity_is_marked_well_formed_and_private(tmp_path: Path) -> None:
@@ -131,6 +142,14 @@ def test_strict_by_default_no_http_no_private_host(fresh_sandbox: Make) -> None:
             "https://intranet/callbacks",
         ):
             assert caller.create(caller.order(notify_url=url)).json()["code"] == "PARAM_ERROR", url
+
+
+def test_alipay_too_sends_to_private_hosts_only_under_the_switch(fresh_sandbox: Make) -> None:
+    sandbox = fresh_sandbox().start()
+    with AlipayCaller(sandbox, notify_url="http://shop.example.com/callbacks") as caller:
+        assert caller.create()["code"] == "10000"
+        for url in ("http://127.0.0.1/callbacks", "https://10.0.0.1/x", "http://intranet/x", "ftp://shop.example.com/"):
+            assert caller.create(notify_url=url)["sub_code"] == "isv.invalid-parameter", url
 
 
 def test_test_values_and_redirect_hosts_are_chosen_at_the_start(fresh_sandbox: Make) -> None:

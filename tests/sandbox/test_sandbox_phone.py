@@ -167,7 +167,7 @@ def test_another_browser_cannot_press_the_button(caller: Caller, phone: Browser,
     page, order = opened(caller, phone)
     assert stranger.press(page, "pay").status_code == 400
     forged = phone.session.post(
-        f"{caller.sandbox.base_url}/phone/wechatpay/confirm", data={"ticket": "x", "action": "pay"}, timeout=5
+        f"{caller.sandbox.base_url}/phone/confirm", data={"ticket": "x", "action": "pay"}, timeout=5
     )
     assert forged.status_code == 400
     assert state(caller, order) == "NOTPAY"
@@ -195,7 +195,7 @@ def test_the_home_screen_lists_orders_and_offers_codes(caller: Caller, phone: Br
     code_url = caller.create(order, product="native").json()["code_url"]
     page = phone.get("/phone/").text
     assert order["out_trade_no"] in page
-    assert urlencode({"code_url": code_url}) in page
+    assert urlencode({"code": code_url}) in page
     assert "<b>x</b>" not in page
 
 

@@ -12,8 +12,8 @@ from rest_framework import serializers
 
 from openplatform.serializers import MomentField, StrictSerializer
 from openplatform.strictjson import JsonNumber
-from payments.api.fields import NotifyUrlField, TextField
-from payments.api.serializers import PayerSerializer, digest, expiry_issue, pattern
+from payments.api.fields import NotifyUrlField, TextField, pattern
+from payments.api.serializers import digest, expiry_issue
 from payments.models import Door, OrderWish, RefundWish
 
 OUT_TRADE_NO = r"\A[A-Za-z0-9_|*-]+\Z"
@@ -100,6 +100,10 @@ class OrderSerializer(StrictSerializer):
             expires_at=data.get("time_expire") or self.context["now"] + settings.ORDER_LIFETIME,
             digest=digest({"method": self.method, **data}),
         )  # fmt: skip
+
+
+class PayerSerializer(StrictSerializer):
+    openid = TextField(max_length=128)
 
 
 class JsapiSerializer(OrderSerializer):

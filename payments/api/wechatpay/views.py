@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from openplatform import apiv3
 from openplatform.api.checks import WECHATPAY_DIALECT, Dialect
+from openplatform.scopes import ANY_KEY, Scope
 from payments import queries
 from payments.api.prefer import a_place_to_wait
 from payments.api.views import MerchantView
@@ -55,6 +56,7 @@ class FaceView(MerchantView):
 
 
 class _CreateView(FaceView):
+    scopes = {"POST": Scope.PAYMENTS_WRITE}
     limit_route = "orders.create"
     serializer: ClassVar[type[OrderSerializer]]
 
@@ -77,6 +79,7 @@ class NativeView(_CreateView):
 
 
 class OrderByTransactionIdView(FaceView):
+    scopes = {"GET": Scope.QUERIES_READ}
     query_names = frozenset({"mchid"})
 
     def get(self, request: Request, transaction_id: str) -> Response:
@@ -85,6 +88,7 @@ class OrderByTransactionIdView(FaceView):
 
 
 class OrderByOutTradeNoView(FaceView):
+    scopes = {"GET": Scope.QUERIES_READ}
     query_names = frozenset({"mchid"})
 
     def get(self, request: Request, out_trade_no: str) -> Response:
@@ -95,6 +99,7 @@ class OrderByOutTradeNoView(FaceView):
 class CloseView(FaceView):
     """204 when nobody can pay it any more: closed upstream and confirmed, or never accepted there."""
 
+    scopes = {"POST": Scope.PAYMENTS_WRITE}
     refusals = {**FaceView.refusals, "INVALID_STATE": ("ORDER_PAID", "")}
 
     def post(self, request: Request, out_trade_no: str) -> Response:
@@ -115,6 +120,7 @@ class CloseView(FaceView):
 
 
 class RefundsView(FaceView):
+    scopes = {"POST": Scope.REFUNDS_WRITE}
     limit_route = "refunds.create"
     refusals = {
         "NOT_FOUND": ("RESOURCE_NOT_EXISTS", "订单不存在"),
@@ -135,6 +141,7 @@ class RefundsView(FaceView):
 
 
 class RefundView(FaceView):
+    scopes = {"GET": Scope.QUERIES_READ}
     refusals = {"NOT_FOUND": ("RESOURCE_NOT_EXISTS", "退款单不存在")}
 
     def get(self, _request: Request, out_refund_no: str) -> Response:
@@ -144,6 +151,8 @@ class RefundView(FaceView):
 
 class CertificatesView(FaceView):
     """Our certificates, for clients that verify by certificates, encrypted under the app's APIv3 key."""
+
+    scopes = {"GET": ANY_KEY}
 
     def get(self, _request: Request) -> Response:
         data: list[dict[str, Any]] = apiv3.certificates(self.app, now=timezone.now())

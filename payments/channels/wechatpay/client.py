@@ -72,18 +72,20 @@ class WechatpayClient:
     def _send(self, *, method: str, target: str, headers: Mapping[str, str], body: bytes) -> transport.Reply:
         """To their host, and to the second one when certainly nothing reached the first: within one deadline."""
         ends_at = time.monotonic() + self.config.deadline_s
-        hosts = [self.settings["api_base"], *filter(None, [self.settings.get("backup_api_base")])]
-        for host in hosts:
-            try:
-                return transport.send(
-                    method=method, url=f"{host}{target}", headers=headers, body=body,
-                    deadline_s=max(0.001, ends_at - time.monotonic()), connect_s=self.config.connect_s / len(hosts),
-                    bytes_max=RESPONSE_BYTES_MAX, private_hosts=self.config.private_hosts,
-                )  # fmt: skip
-            except transport.NotSent:
-                if host == hosts[-1]:
-                    raise
-        raise AssertionError("there is at least one host")
+
+        def send_to(host: str, *, deadline_s: float) -> transport.Reply:
+            return transport.send(
+                method=method, url=f"{host}{target}", headers=headers, body=body, deadline_s=deadline_s,
+                connect_s=self.config.connect_s, bytes_max=RESPONSE_BYTES_MAX, private_hosts=self.config.private_hosts,
+            )  # fmt: skip
+
+        try:
+            return send_to(self.settings["api_base"], deadline_s=self.config.deadline_s)
+        except transport.NotSent:
+            backup, left_s = self.settings.get("backup_api_base"), ends_at - time.monotonic()
+            if not backup or left_s <= 0:
+                raise
+            return send_to(backup, deadline_s=left_s)
 
     def verify(self, *, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         """Raises signing.NotAuthentic unless WeChat Pay signed `body`."""
@@ -152,7 +154,8 @@ def _read_error(reply: transport.Reply, *, reactions: Mapping[str, Reaction]) ->
     code = normal_code(said) if _CODE.fullmatch(said) else ""
     reaction = reactions.get(code, Reaction.UNKNOWN)
     if reaction is Reaction.UNKNOWN:
-        return Unknown(reason=f"HTTP {reply.status} {code}".strip(), unwell=reply.status >= 500)
+        is_theirs = reply.status >= 500 and code != "BANK_ERROR"  # the payer's bank is in trouble, not they
+        return Unknown(reason=f"HTTP {reply.status} {code}".strip(), unwell=is_theirs)
     return Refusal(reaction=reaction, code=code, message=_printable(str(fields.get("message", ""))))
 
 

@@ -1,6 +1,6 @@
 // The page of one order. It shows what the server knows; what the phone says only changes what we say meanwhile.
 
-import { bridgeIsHere, bridgeWithin, inWechat, onBridge, openSheet } from "./bridge.js";
+import { bridgeOf } from "./bridge.js";
 import { keepAsking } from "./poll.js";
 
 const ANSWER_WITHIN_MS = 8_000;
@@ -14,6 +14,7 @@ const OVER_UNPAID = new Set(["stale", "failed", "closed", "expired"]);
 const PAID = new Set(["paid", "late"]);
 
 const config = JSON.parse(document.getElementById("config").textContent);
+const bridge = bridgeOf(config.channel);
 const element = Object.fromEntries(
   ["card", "title", "detail", "pay", "again", "qr", "notice", "paid", "paid-at", "switch"].map((id) => [
     id,
@@ -26,7 +27,7 @@ let known = config.known;
 /** How the payment sheet was left: "ok", "cancel", "fail" or "". It stays in the address, so a reload keeps it. */
 let said = new URL(location.href).searchParams.get("pay") ?? "";
 let isPaying = false;
-let isOutside = !inWechat() && !bridgeIsHere() && !config.is_sandbox;
+let isOutside = !bridge.isExpected() && !bridge.isHere() && !config.is_sandbox;
 /** The payer has tapped "pay" on the page before this one. */
 let startsByItself = location.hash === "#pay" && said === "";
 let asked = 0;
@@ -116,7 +117,7 @@ function delaysMs() {
 async function pay() {
   element.pay.disabled = true;
   try {
-    const hasBridge = await bridgeWithin(inWechat() ? BRIDGE_WITHIN_MS : 0);
+    const hasBridge = await bridge.within(bridge.isExpected() ? BRIDGE_WITHIN_MS : 0);
     const fresh = await refresh(); // signed for this very tap
     if (fresh?.pay) {
       await openPayment(fresh, { hasBridge });
@@ -127,7 +128,9 @@ async function pay() {
 }
 
 async function openPayment(fresh, { hasBridge }) {
-  if (hasBridge && fresh.look === "ready") {
+  if (fresh.pay.h5_url) {
+    location.assign(fresh.pay.h5_url); // the browser's way into the app; it comes back to this page
+  } else if (hasBridge && fresh.look === "ready") {
     await payByBridge(fresh.pay);
   } else if (fresh.sandbox_url) {
     location.assign(fresh.sandbox_url);
@@ -143,7 +146,7 @@ async function payByBridge(parameters) {
   render();
   // A sheet that was swiped away may never answer.
   const forgotten = setTimeout(endPaying, SHEET_FORGOTTEN_MS);
-  const outcome = await openSheet(parameters);
+  const outcome = await bridge.openSheet(parameters);
   clearTimeout(forgotten);
   remember(outcome);
   endPaying();
@@ -175,7 +178,7 @@ window.addEventListener("pageshow", (event) => {
     location.reload();
   }
 });
-onBridge(() => {
+bridge.onReady(() => {
   isOutside = false;
   render();
 });

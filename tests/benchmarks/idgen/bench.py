@@ -1,16 +1,18 @@
 """Ids per second, side by side in one run, as ratios to the layout's limit of 4,096,000 ids/s per worker id.
 
-    python tests/benchmarks/idgen/bench.py                # ours and a plain lock-per-id generator
-    python tests/benchmarks/idgen/bench.py --packages     # also packages, in an environment of their own
+    python tests/benchmarks/idgen/bench.py                # ours, a lock per id, packages in an environment of their own
+    python tests/benchmarks/idgen/bench.py --ours-only    # without the packages: nothing is installed
 
-Every row says what was given up for its speed: duplicates and empty answers over eight threads, and how many of 5,000
-ids a forked child shared with its parent.
+Prints the table of docs/idgen.md. Every row says what was given up for its speed: how far ahead of the clock its ids
+ran, duplicates and empty answers over eight threads, and how many of 5,000 ids a forked child shared with its parent.
 """
 
 import argparse
 import gc
 import json
 import os
+import platform
+import statistics
 import subprocess
 import sys
 import threading
@@ -27,45 +29,55 @@ from contenders import builtin, packages  # noqa: E402
 LIMIT = 4_096_000
 THREADS = 8
 BATCH = 100
+WINDOWS = 5
 
 
-def per_second(take, *, seconds):
-    """Rate of `take` in a plain loop and the processor's ns per id, each the best of five windows.
+def one_by_one(take, *, at_ms, seconds):
+    """Rate of ids one by one, processor time per id in ns, and by how many ms the newest id was ahead at most.
 
-    The best, because a busy machine takes the processor away for longer than the 5 ms that may be caught up. The
-    warm-up has borrowed whatever a generator borrows, so that no window gains by it.
+    An answer without an id does not count.
     """
+    ahead_ms = 0.0
 
     def round_():
-        for _ in range(10_000):
-            take()
-        return 10_000
+        nonlocal ahead_ms
+        made = [take() for _ in range(10_000)]
+        now_ms = time.time() * 1000
+        if made[-1] is not None:
+            ahead_ms = max(ahead_ms, at_ms(int(made[-1])) - now_ms)
+        return len(made) - made.count(None)
 
-    return best_window(round_, seconds=seconds)
+    rate, cpu_ns = in_windows(round_, seconds=seconds)
+    return rate, cpu_ns, ahead_ms
 
 
-def batches_per_second(batch, *, seconds):
-    """The same for batches of 100."""
+def in_batches(batch, *, seconds):
+    """Rate of ids in batches of 100."""
 
     def round_():
         for _ in range(100):
             batch(BATCH)
         return 100 * BATCH
 
-    return best_window(round_, seconds=seconds)[0]
+    return in_windows(round_, seconds=seconds)[0]
 
 
-def best_window(round_, *, seconds, windows=5):
-    best, cpu_ns = 0.0, float("inf")
+def in_windows(round_, *, seconds):
+    """Median rate of five windows, and the least processor time per id in ns.
+
+    The median, because a window in which the machine was busy loses, and the one after it catches up. The warm-up has
+    borrowed whatever a generator borrows, so that no window gains by that.
+    """
     for _ in range(20):
         round_()
-    for _ in range(windows):
+    rates, cpu_ns = [], []
+    for _ in range(WINDOWS):
         count, began_s, began_cpu_s = 0, time.perf_counter(), time.process_time()
-        while (took_s := time.perf_counter() - began_s) < seconds / windows:
+        while (took_s := time.perf_counter() - began_s) < seconds / WINDOWS:
             count += round_()
-        best = max(best, count / took_s)
-        cpu_ns = min(cpu_ns, (time.process_time() - began_cpu_s) / count * 1e9)
-    return best, cpu_ns
+        rates.append(count / took_s)
+        cpu_ns.append((time.process_time() - began_cpu_s) / count * 1e9)
+    return statistics.median(rates), min(cpu_ns)
 
 
 def in_threads(take, *, each):
@@ -101,7 +113,7 @@ def in_threads(take, *, each):
     return count / took_s, count - distinct, sum(empty)
 
 
-def shared_after_fork(make, *, count=5_000, tries=5):
+def shared_after_fork(make, *, count=5_000, tries=20):
     """How many of its first ids a forked child shares with its parent: the worst of some tries."""
     return max(_shared_once(make(), count) for _ in range(tries))
 
@@ -129,36 +141,47 @@ def _shared_once(take, count):
 
 def measure(contender, *, seconds, each):
     row = {"name": contender.name}
-    take = contender.make()
-    row["single"], row["cpu_ns"] = per_second(take, seconds=seconds)
-    row["borrowed_ms"] = contender.borrowed_ms(take)
+    row["single"], row["cpu_ns"], row["ahead_ms"] = one_by_one(contender.make(), at_ms=contender.at_ms, seconds=seconds)
     if contender.make_batch is not None:
-        row["batch"] = batches_per_second(contender.make_batch(), seconds=seconds)
+        row["batch"] = in_batches(contender.make_batch(), seconds=seconds)
     row["threads"], row["duplicates"], row["empty"] = in_threads(contender.make(), each=each)
     row["fork"] = shared_after_fork(contender.make)
     return row
 
 
-def cell(rate):
-    return f"{rate / 1e6:.2f} M/s, {rate / LIMIT:.2f}" if rate else "-"
-
-
 HEADS = [
-    "generator", "one thread, of 4.096 M/s", "CPU per id", "batches of 100", "8 threads", "borrowed at most",
-    "duplicates in threads", "no answer", "shared after `os.fork()`, of 5,000",
+    "generator", "one thread, of the limit", "processor time", "ahead of the clock", "batches of 100", "8 threads",
+    "duplicates in threads", "answers without an id", "shared after `os.fork()`, of 5,000",
 ]  # fmt: skip
 
 
-def show(rows):
-    """The table of docs/idgen.md."""
-    print("| " + " | ".join(HEADS) + " |\n|" + "---|" * len(HEADS))
+def show(rows, *, load_before, load_after):
+    """The table as it stands in docs/idgen.md."""
+    print(
+        f"CPython {platform.python_version()}, {os.cpu_count()} processors, load {load_before:.2f} before and"
+        f" {load_after:.2f} after; {WINDOWS} windows, the median.\n"
+    )
+    print(f"| {' | '.join(HEADS)} |")
+    print("|---" * len(HEADS) + "|")
     for row in rows:
-        borrowed = f"{row['borrowed_ms']} ms" if row["borrowed_ms"] is not None else "-"
-        cells = [
-            row["name"], cell(row["single"]), f"{row['cpu_ns']:.0f} ns", cell(row.get("batch")), cell(row["threads"]),
-            borrowed, f"{row['duplicates']:,}", f"{row['empty']:,}", f"{row['fork']:,}",
-        ]  # fmt: skip
-        print("| " + " | ".join(cells) + " |")
+        print(f"| {' | '.join(cells(row))} |")
+    print(f"| limit of the layout | {cell(LIMIT)}{' |' * (len(HEADS) - 1)}")
+
+
+def cells(row):
+    return [
+        row["name"],
+        cell(row["single"]),
+        f"{row['cpu_ns']:.0f} ns",
+        f"{row['ahead_ms']:,.0f} ms",
+        cell(row.get("batch")),
+        f"{row['threads'] / 1e6:.2f} M/s",
+        *(f"{row[name]:,}" for name in ("duplicates", "empty", "fork")),
+    ]
+
+
+def cell(rate):
+    return f"{rate / 1e6:.2f} M/s, {rate / LIMIT:.2f}" if rate else "-"
 
 
 def own_environment():
@@ -168,21 +191,26 @@ def own_environment():
     if not python.exists():
         venv.create(directory, with_pip=True)
     subprocess.run([python, "-m", "pip", "install", "-q", "-r", HERE / "requirements.txt"], check=True)
-    arguments = [argument for argument in sys.argv[1:] if argument != "--packages"]
-    sys.exit(subprocess.run([python, __file__, *arguments], check=False).returncode)
+    sys.exit(subprocess.run([python, __file__, *sys.argv[1:], "--here"], check=False).returncode)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--packages", action="store_true")
+    parser.add_argument("--ours-only", action="store_true", help="without the packages")
+    parser.add_argument("--here", action="store_true", help="in this environment, with the packages that it has")
     parser.add_argument("--seconds", type=float, default=3.0, help="per single-threaded measurement")
     parser.add_argument("--each", type=int, default=250_000, help="ids per thread")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if options.packages:
+    if not (options.ours_only or options.here):
         own_environment()
-    rows = [measure(each, seconds=options.seconds, each=options.each) for each in [*builtin(), *packages()]]
-    print(json.dumps(rows, indent=2)) if options.json else show(rows)
+    contenders = builtin() if options.ours_only else [*builtin(), *packages()]
+    load_before = os.getloadavg()[0]
+    rows = [measure(contender, seconds=options.seconds, each=options.each) for contender in contenders]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+    else:
+        show(rows, load_before=load_before, load_after=os.getloadavg()[0])
 
 
 if __name__ == "__main__":

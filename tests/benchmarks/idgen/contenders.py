@@ -15,14 +15,21 @@ from idgen.layout import EPOCH_MS
 from idgen.leases.base import DEFAULT_TIMING, Grant
 
 EPOCH_2010_MS = 1_288_834_974_657
+EPOCH_2020_MS = 1_577_836_800_000
 
 
 @dataclass(frozen=True)
 class Contender:
+    """All have 22 bits below the milliseconds since `epoch_ms`."""
+
     name: str
     make: Callable[[], Callable[[], object]]
     make_batch: Callable[[], Callable[[int], object]] | None = None
-    borrowed_ms: Callable[[object], int | None] = lambda _take: None
+    epoch_ms: int = EPOCH_MS
+
+    def at_ms(self, number: int) -> int:
+        """The time that an id carries, in ms since 1970."""
+        return (number >> 22) + self.epoch_ms
 
 
 class PrivateLeases:
@@ -85,27 +92,11 @@ def ours(**options):
     return Generator(open_store=PrivateLeases, **options)
 
 
-_last: list[Generator] = []
-
-
-def kept(**options):
-    """One of ours, remembered until the next one is made: its figures are asked for after the run."""
-    _last[:] = [ours(**options)]
-    return _last[0]
-
-
-def borrowed_ms(_take):
-    return _last[0].health()["borrowed_ms_max"]
-
-
 def builtin():
     return [
-        Contender("idgen", lambda: kept().next_id, lambda: ours().next_ids, borrowed_ms),
+        Contender("idgen", lambda: ours().next_id, lambda: ours().next_ids),
         Contender(
-            "idgen, form without a GIL",
-            lambda: kept(use_lock=True).next_id,
-            lambda: ours(use_lock=True).next_ids,
-            borrowed_ms,
+            "idgen, form without a GIL", lambda: ours(use_lock=True).next_id, lambda: ours(use_lock=True).next_ids
         ),
         Contender("lock per id", lambda: LockPerId().next_id),
     ]
@@ -114,7 +105,9 @@ def builtin():
 def snowflake_id():
     from snowflake import SnowflakeGenerator
 
-    return Contender("snowflake-id", lambda: SnowflakeGenerator(1, epoch=EPOCH_2010_MS).__next__)
+    return Contender(
+        "snowflake-id", lambda: SnowflakeGenerator(1, epoch=EPOCH_2010_MS).__next__, epoch_ms=EPOCH_2010_MS
+    )
 
 
 def flake_id():
@@ -123,7 +116,7 @@ def flake_id():
     def make():
         return make_generator(PRESET_TWITTER, datacenter_id=1, machine_id=1)
 
-    return Contender("flakeid", lambda: make().next_id, lambda: make().next_ids)
+    return Contender("flakeid", lambda: make().next_id, lambda: make().next_ids, epoch_ms=EPOCH_2010_MS)
 
 
 def snowflake_id_toolkit():
@@ -132,7 +125,7 @@ def snowflake_id_toolkit():
     def make():
         return TwitterSnowflakeIDGenerator(node_id=1, epoch=EPOCH_2010_MS).generate_next_id
 
-    return Contender("snowflake-id-toolkit", make)
+    return Contender("snowflake-id-toolkit", make, epoch_ms=EPOCH_2010_MS)
 
 
 def tsidpy():
@@ -142,7 +135,7 @@ def tsidpy():
         create = TSIDGenerator(node=1, node_bits=10).create
         return lambda: create().number
 
-    return Contender("tsidpy", make)
+    return Contender("tsidpy", make, epoch_ms=EPOCH_2020_MS)
 
 
 PACKAGES = {

@@ -253,3 +253,10 @@ def test_a_create_costs_a_known_number_of_statements(merchant, django_assert_max
     with django_assert_max_num_queries(14):
         merchant.post("/orders", wish(), **ASYNC)
     assert the_payment(Order.objects.get(out_trade_no="A20261123000001"))
+
+
+def test_a_close_that_is_told_something_closes_nothing(merchant):
+    order = factories.a_paying_order(app=merchant.app)
+    answer = merchant.post(f"/orders/{order.pk}/close", {"reason": "changed my mind"})
+    assert (answer.status, answer.reasons) == (400, {"reason": "unknown field"})
+    assert again(order).status == "PAYING"

@@ -1,6 +1,7 @@
 """Chinese unless the browser asks for English; the switch is remembered."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_the_switch_works_on_a_page_that_is_not_there_and_stays_on_this_site():
 
 def every_sentence() -> set[str]:
     with translation.override("en"):
-        said = {text for words in wording.order_words().values() for text in words.values()}
+        said = {str(text) for words in wording.ORDER_WORDS.values() for text in asdict(words).values()}
         said |= {str(text) for text in wording.AMOUNT_WORDS.values()}
         for value in vars(wording).values():
             if isinstance(value, wording.Words):
@@ -75,6 +76,16 @@ def test_every_sentence_has_its_chinese():
         with translation.override("zh-hans"):
             chinese = translation.gettext(sentence)
         assert re.search(r"[\u4e00-\u9fff]", chinese), sentence
+
+
+@pytest.mark.parametrize(("channel", "wallet"), [("wechatpay", "微信"), ("alipay", "支付宝")])
+def test_each_channels_page_names_its_own_app_and_no_other(channel, wallet):
+    with translation.override("zh-hans"):
+        words = wording.order_words(channel)
+    assert words["ready"]["button"] == f"{wallet}支付"
+    said = "".join(text for look in words.values() for text in look.values())
+    assert "%(" not in said
+    assert ({"微信", "支付宝"} - {wallet}).pop() not in said
 
 
 def test_every_sentence_of_the_templates_has_its_chinese():

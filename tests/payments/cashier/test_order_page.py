@@ -41,7 +41,7 @@ def test_each_state_has_its_look_its_words_and_its_answer_to_polling(reader, loo
     order = states.order_in(look)
     page = reader.get(f"/cashier/{order.cashier_token}").content.decode()
     assert f'data-look="{look}"' in page
-    assert str(wording.ORDER_WORDS[Look(look)].title) in page
+    assert wording.named(wording.ORDER_WORDS[Look(look)], channel="wechatpay").title in page
     assert "40.30" in page
     answer = reader.get(f"/cashier/{order.cashier_token}/state").json()
     assert (answer["status"], answer["look"], answer["may_change"]) == (order.status, look, look in MAY_CHANGE)

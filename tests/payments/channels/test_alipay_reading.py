@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -99,6 +100,15 @@ def request(method="jsapi", **changes):
         "expires_at": NOW, "notify_url": "https://pay.example/c", "auth_code": "",
     }  # fmt: skip
     return PayRequest(**(values | changes))
+
+
+def test_the_token_of_a_merchant_that_lets_us_act_is_a_secret_and_is_sent(channel, peer):
+    """Settings are shown in the console."""
+    config = replace(channel.config, secrets=dict(channel.config.secrets) | {"app_auth_token": "2026BBtoken"})
+    AlipayChannel(config).query(payment_no=NO, now=NOW)
+    channel.query(payment_no=NO, now=NOW)
+    assert ["app_auth_token=2026BBtoken" in asked["url"] for asked in peer.asked] == [True, False]
+    assert "2026BBtoken" not in repr(config)
 
 
 QUERY = "alipay_trade_query_response"
@@ -288,6 +298,7 @@ def test_a_callback_for_another_account_is_a_mismatch_and_not_money(channel, cha
         b"", b"a=%ff", b"a", form().replace(b"40.30", b"04.30"), form() + b"&total_amount=1.00",
         form() + b"&sign_type=RSA", "退=1".encode(), form().replace(b"sign=", b"sing="),
     ],
+    ids=["empty", "not utf-8", "no pairs", "changed", "twice", "signed twice", "not ascii", "unsigned"],
 )  # fmt: skip
 def test_what_is_not_shown_to_be_theirs_is_refused(channel, body):
     with pytest.raises(CallbackRefused):

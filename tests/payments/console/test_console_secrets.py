@@ -44,10 +44,11 @@ def test_no_secret_is_on_any_page_not_even_for_a_superuser(root):
     order = stories.a_long_story()
     factories.a_pay_code()
     ensure_platform_key(now=factories.NOW)
+    factories.a_submitting_order(payer_id="o-a-payer-of-ours")  # the newest, whose page is looked at
     account, platform_key = ChannelAccount.objects.first(), PlatformKey.objects.get()
     secrets = [
         *secrets_of(account), *forms_of(platform_key.private_key_sealed), *forms_of(platform_key.private_der()),
-        order.cashier_token, order.content_digest,
+        order.cashier_token, order.content_digest, "o-a-payer-of-ours", "o-payer-1",
     ]  # fmt: skip
     pages = every_page(root)
     assert len(pages) > 25

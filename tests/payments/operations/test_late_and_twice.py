@@ -1,6 +1,7 @@
 """Money that comes too late, or twice: it is never lost, never kept in silence, and goes back exactly once."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -148,6 +149,18 @@ def test_when_the_channel_refuses_the_account_the_next_one_is_asked_under_a_new_
     assert again(order).status == OrderStatus.PAYING
 
 
+def test_the_next_account_may_be_silent_too():
+    """The order is unknown since the first try; the second one is so only now."""
+    order, _spare = an_order_with_two_accounts()
+    payments.record_create(claimed=the_payment(order), answer=Unknown(reason="deadline"), now=NOW)
+    order = refuse_account(order)
+    first, second = tries(order)
+    assert (first.status, second.status, order.status) == ("FAILED", "SUBMITTING", "UNKNOWN")
+    payments.record_create(claimed=second, answer=Unknown(reason="deadline"), now=NOW)
+    assert (again(second).status, again(order).status) == (PaymentStatus.UNKNOWN, OrderStatus.UNKNOWN)
+    assert (again(second).checks_count, again(second).last_answer) == (1, "deadline")
+
+
 def test_without_another_account_the_order_fails():
     order = refuse_account(factories.a_submitting_order())
     assert (order.status, len(tries(order))) == (OrderStatus.FAILED, 1)
@@ -172,6 +185,20 @@ def test_a_payers_id_is_only_taken_to_an_account_under_the_same_appid():
         ChannelAccount.register(
             merchant=first.merchant, channel="wechatpay", name=f"spare {rank}", secrets=first.secrets(), now=NOW,
             settings=dict(first.settings) | {"mchid": f"190000099{rank}", "appid": appid}, rank=rank,
+        )  # fmt: skip
+    refuse_account(order)
+    assert tries(order)[1].account.rank == 2
+
+
+def test_a_payers_id_under_a_sub_merchants_own_appid_is_not_taken_to_another_one():
+    """One provider, one appid of the provider's, two sub-merchants with appids of their own."""
+    order = factories.a_submitting_order()
+    first = the_payment(order).account
+    for rank, sub_appid in ((1, "wx2222222222222222"), (2, None)):
+        own = {"sub_mchid": f"190000088{rank}"} | ({"sub_appid": sub_appid} if sub_appid else {})
+        ChannelAccount.register(
+            merchant=first.merchant, channel="wechatpay", name=f"spare {rank}", secrets=first.secrets(), now=NOW,
+            settings=dict(first.settings) | own, rank=rank,
         )  # fmt: skip
     refuse_account(order)
     assert tries(order)[1].account.rank == 2
@@ -232,6 +259,23 @@ def test_a_second_payment_of_one_order_goes_back_by_itself_and_does_not_touch_th
     assert events == ["order.succeeded", "order.duplicate_paid", "refund.succeeded"]
 
 
+def test_money_that_could_not_go_back_by_itself_is_seen_by_a_person():
+    """The case of a late payment was resolved by the refund, and nobody asked for that: its end must not be silent."""
+    late = factories.a_closed_order()
+    OrderPolicy.choose(app=late.app, late_payment="refund")
+    pay_late(late)
+    _order, first, second = both_payable()
+    told_paid(first, "4200A")
+    told_paid(second, "4200B")
+    asked_for = factories.a_submitting_refund()
+    for refund in Refund.objects.all():
+        for _ in range(3):
+            refunds.record_refund(claimed=again(refund), answer=Rejected(code="TRADE_ERROR"), now=NOW)
+        assert again(refund).status == RefundStatus.FAILED
+    seen = Case.objects.filter(kind="REFUND_ABNORMAL", status="open").values_list("refund", flat=True)
+    assert set(seen) == set(Refund.objects.exclude(pk=asked_for.pk).values_list("pk", flat=True))
+
+
 def test_the_second_try_that_is_closed_leaves_the_paid_order_alone():
     order, first, second = both_payable()
     told_paid(first, "4200A")
@@ -284,12 +328,53 @@ def test_money_that_nobody_told_us_about_is_found_by_the_recheck(monkeypatch):
     assert again(payment).recheck_at is None
 
 
-def test_a_recheck_without_an_answer_comes_again_soon(monkeypatch):
+@pytest.mark.parametrize("answer", [Unknown(reason="deadline"), Rejected(code="40006", account_refused=True)])
+def test_a_recheck_without_an_answer_comes_again_soon_and_is_none_of_the_three(monkeypatch, answer):
     payment, clock = the_payment(factories.a_closed_order()), FakeClock()
     clock.now += timedelta(days=1)
-    assert recheck(payment, clock, monkeypatch, Unknown(reason="deadline"))
-    assert again(payment).recheck_at == clock.now + rechecks.AGAIN_AFTER
+    for _time in range(5):
+        assert recheck(payment, clock, monkeypatch, answer)
+        assert again(payment).recheck_at == clock.now + rechecks.AGAIN_AFTER
+        clock.now += rechecks.AGAIN_AFTER
+    assert recheck(payment, clock, monkeypatch, Accepted(facts=paid(payment.order)))
+    assert again(payment).status == PaymentStatus.SUCCEEDED
 
 
 def test_a_paid_payment_is_not_asked_about_again():
     assert the_payment(factories.a_paid_order()).recheck_at is None
+
+
+def wait_until_somebody_waits_for_a_row():
+    ends_at = time.monotonic() + 10
+    with connection.cursor() as cursor:
+        while time.monotonic() < ends_at:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.02)
+    raise AssertionError("nobody waits")
+
+
+def test_closing_the_other_try_does_not_undo_the_claim_of_a_worker_that_has_just_taken_it():
+    """Else two workers would hold one claim, and the channel would count as never asked."""
+    _order, first, second = both_payable()
+    outcomes = []
+
+    def pay_first():
+        try:
+            told_paid(first, "4200A")
+            outcomes.append("done")
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=pay_first)
+    before = again(second).asked_count
+    Payment.objects.filter(pk=second.pk).update(next_check_at=NOW)
+    with transaction.atomic():
+        assert Payment.claim(second.pk, now=NOW, lease=timedelta(seconds=30))
+        thread.start()
+        wait_until_somebody_waits_for_a_row()
+    thread.join()
+    other = again(second)
+    assert (outcomes, other.status) == (["done"], PaymentStatus.CLOSING)
+    assert (other.asked_count, other.lease_until) == (before + 1, NOW + timedelta(seconds=30))

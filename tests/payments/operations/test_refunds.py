@@ -1,5 +1,6 @@
 """Refunds: never more than was paid, never twice, never let go by time."""
 
+import itertools
 import threading
 from datetime import timedelta
 
@@ -281,4 +282,35 @@ def test_a_worker_that_was_too_slow_fails_no_refund_and_frees_nobodys_lease():
     refund = again(refund)
     assert (refund.status, refund.lease_until) == (RefundStatus.SUBMITTING, later + lease)
     refunds.record_refund(claimed=slow, answer=said(refund, RefundState.SUCCEEDED), now=later)
+    assert again(refund).status == RefundStatus.SUCCEEDED
+
+
+ACCOUNT_REFUSED = Rejected(code="40002", message="invalid signature", account_refused=True)
+
+
+@pytest.mark.parametrize("first_answer", ["lost", "accepted", "refused"])
+def test_a_channel_that_refuses_the_question_too_has_not_said_that_it_does_not_know_the_refund(
+    monkeypatch, first_answer
+):
+    """A wrong key of ours for a few minutes: the channel refuses whatever we ask, and may have executed it long ago."""
+    refund, days = factories.a_submitting_refund(), itertools.count()
+    answers = {"refund": ACCOUNT_REFUSED, "query_refund": ACCOUNT_REFUSED}
+    monkeypatch.setattr(refunds.GuardedChannel, "refund", lambda *_, **__: answers["refund"])
+    monkeypatch.setattr(refunds.GuardedChannel, "query_refund", lambda *_, **__: answers["query_refund"])
+
+    def drive_a_day_later():
+        now = NOW + timedelta(days=next(days))
+        assert refunds.drive_refund(refund_no=refund.pk, clock=lambda: now)
+
+    if first_answer != "refused":
+        lost, accepted = Unknown(reason="deadline"), said(refund, RefundState.PROCESSING)
+        answers["refund"] = lost if first_answer == "lost" else accepted
+        drive_a_day_later()
+        answers["refund"] = ACCOUNT_REFUSED
+    for _time in range(6):
+        drive_a_day_later()
+    assert again(refund).status == (RefundStatus.PROCESSING if first_answer == "accepted" else RefundStatus.UNKNOWN)
+    assert again(refund.order).refund_reserved_fen == refund.amount_fen
+    answers["query_refund"] = said(refund, RefundState.SUCCEEDED)
+    drive_a_day_later()
     assert again(refund).status == RefundStatus.SUCCEEDED

@@ -1,0 +1,1 @@
+"""Alipay's OpenAPI gateway, its OAuth, its notifications and bills, as the protocol notes describe them."""
