@@ -27,7 +27,7 @@ EXAMPLES_MAX = 20
 PROVE = "POST /openapi/v1/keys/{serial_no}/prove"
 SAYS_LESS_THAN_IT_ASKS = (
     "POST /openapi/v1/orders", "POST /openapi/v1/refunds", "POST /openapi/v1/keys",
-    "POST /openapi/v1/keys/{serial_no}/retire", PROVE,
+    "POST /openapi/v1/keys/{serial_no}/retire", "POST /openapi/v1/notifications/replay", PROVE,
 )  # fmt: skip
 NEVER_SUCCEEDS = {PROVE}  # no program makes up a signature over a challenge
 CONFIG = {
