@@ -18,7 +18,7 @@ DEPLOYMENT := SECRET_KEY=0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS
 help:
 	@echo "make run    everything on this machine: database, broker, sandbox, workers, web"
 	@echo "make test   all tests, on servers of their own"
-	@echo "make lint   format, lint, types, import contracts, deployment checks, migrations, templates"
+	@echo "make lint   format, lint, types, import contracts, deployment checks, migrations, templates, vectors"
 	@echo "make lock   requirements*.lock again, from pyproject.toml (needs uv)"
 	@echo "make bench  the benchmarks"
 	@echo "make soak   the long runs"
@@ -39,6 +39,7 @@ lint: $(VENV)/dev.stamp
 	$(DEPLOYMENT) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(DEPLOYMENT) $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 	$(BIN)/djlint --lint --quiet $(TEMPLATES)
+	$(BIN)/python manage.py signature_vectors --check
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
@@ -47,7 +48,9 @@ lock:
 		--quiet pyproject.toml --extra dev --output-file requirements-dev.lock
 
 bench: $(VENV)/dev.stamp
-	@exec $(BIN)/python tests/benchmarks/idgen/bench.py
+	@$(BIN)/python tests/benchmarks/idgen/bench.py
+	@$(BIN)/python tests/benchmarks/limits/bench.py
+	@$(BIN)/python tests/benchmarks/gate/bench.py
 
 soak: $(VENV)/dev.stamp
 	@exec $(BIN)/python -m pytest -m soak -s

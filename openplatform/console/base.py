@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 from django.db import models
@@ -10,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
+from unfold.utils import display_for_label
 
 F = TypeVar("F", bound=Callable[..., Any])
 Text = str | Promise
@@ -43,8 +45,21 @@ class RecordAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 def column(title: Text, *, labels: dict[str, str] | None = None, ordering: str | None = None) -> Callable[[F], F]:
-    """A shown value; with `labels` (value to tone) it is a (value, text) pair and becomes a badge."""
-    decorate: Callable[[F], F] = display(description=title, label=labels, ordering=ordering)
+    """A shown value; with `labels` (value to tone) it is a (value, text) pair and becomes a badge.
+
+    The badge is made here, for the theme makes one in lists alone and shows the bare pair on the page of one row.
+    """
+    describe = display(description=title, ordering=ordering)
+
+    def decorate(show: F) -> F:
+        @wraps(show)
+        def shown(*args: Any) -> Any:
+            value = show(*args)
+            return value if labels is None else display_for_label(value, "-", labels)
+
+        described: F = describe(shown)
+        return described
+
     return decorate
 
 

@@ -61,6 +61,16 @@ def test_each_list_and_each_row_has_a_page_in_both_languages(console, rows, plat
         assert str(row.pk) in answer.content.decode()
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_of_a_row_shows_its_state_as_a_badge_and_not_as_a_pair(console, rows, platform_key, name):
+    from django.apps import apps
+
+    row = apps.get_model("openplatform", name).objects.first()
+    page = console.get(page_of(row)).content.decode()
+    assert "(&#x27;" not in page
+    assert str(row.get_status_display()) in page
+
+
 def test_labels_are_chinese_and_english(console, rows):
     url = reverse("admin:openplatform_notification_changelist")
     assert "通知" in console.get(url, headers={"Accept-Language": "zh-hans"}).content.decode()
