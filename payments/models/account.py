@@ -79,11 +79,15 @@ class ChannelAccount(models.Model):
         """New keys or hosts for the same account. Raises ValueError for another account's numbers: open payments would
         be asked about where nobody knows them.
         """
-        if any(settings.get(name) != self.settings.get(name) for name in IDENTITY):
+        if self.is_another(settings):
             raise ValueError("another mchid, appid or seller is another account: register it, and deactivate this one")
         self.settings = settings
         seal_column(self, "secrets_sealed", json.dumps(secrets).encode())
         self.save(update_fields=["settings", "secrets_sealed"])
+
+    def is_another(self, settings: dict[str, Any]) -> bool:
+        """Whether these are the numbers of another account at the channel."""
+        return any(settings.get(name) != self.settings.get(name) for name in IDENTITY)
 
     def activate(self) -> None:
         """New payments may go to this account. Raises OtherAccountActive."""

@@ -16,6 +16,8 @@ from openplatform.models import App, AppKey, Merchant
 from openplatform.scopes import Scope
 from payments.models import ChannelAccount, PayCode
 
+AccountValues = tuple[dict[str, Any], dict[str, str]]  # settings and secrets
+
 MERCHANT_NAME = "Fen Coffee · 分咖啡"
 PRIVATE_KEY_FILE, CLIENT_FILE, MERCHANT_FILE = "private_key.pem", "client.json", "merchant.json"
 
@@ -40,7 +42,8 @@ def seed_demo(*, directory: Path, identity: dict[str, Any], base_url: str, notif
         merchant = Merchant.objects.filter(name=MERCHANT_NAME).first() or Merchant.register(name=MERCHANT_NAME, now=now)
         app = App.objects.filter(merchant=merchant).first() or App.register(merchant=merchant, name="demo", now=now)
         key = _app_key(app, file=directory / PRIVATE_KEY_FILE, now=now)
-        _channel_account(merchant, identity=identity, now=now)
+        for channel, values in SANDBOX_ACCOUNTS.items():
+            _channel_account(merchant, channel=channel, values=values(identity), now=now)
         pay_code = PayCode.objects.filter(app=app).first() or PayCode.issue(
             app=app, label=MERCHANT_NAME, notify_url=notify_url, now=now
         )
@@ -78,22 +81,22 @@ def _app_key(app: App, *, file: Path, now: datetime) -> AppKey:
     )
 
 
-def _channel_account(merchant: Merchant, *, identity: dict[str, Any], now: datetime) -> ChannelAccount:
-    settings, secrets = wechatpay_account_values(identity)
-    account = ChannelAccount.objects.filter(merchant=merchant, channel="wechatpay", is_active=True).first()
-    if account is not None and account.settings["mchid"] != settings["mchid"]:
+def _channel_account(merchant: Merchant, *, channel: str, values: AccountValues, now: datetime) -> None:
+    settings, secrets = values
+    account = ChannelAccount.objects.filter(merchant=merchant, channel=channel, is_active=True).first()
+    if account is not None and account.is_another(settings):
         account.deactivate()  # the sandbox's own data was removed, and it is somebody else now
         account = None
     if account is None:
-        return ChannelAccount.register(
-            merchant=merchant, channel="wechatpay", name="WeChat Pay sandbox", settings=settings, secrets=secrets,
+        ChannelAccount.register(
+            merchant=merchant, channel=channel, name=f"{channel} sandbox", settings=settings, secrets=secrets,
             is_sandbox=True, now=now,
         )  # fmt: skip
-    account.replace_settings(settings=settings, secrets=secrets)
-    return account
+    else:
+        account.replace_settings(settings=settings, secrets=secrets)
 
 
-def wechatpay_account_values(identity: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def wechatpay_account_values(identity: dict[str, Any]) -> AccountValues:
     """Settings and secrets of a channel account, from the identity that a sandbox publishes."""
     said = identity["wechatpay"]
     settings = {
@@ -111,6 +114,17 @@ def wechatpay_account_values(identity: dict[str, Any]) -> tuple[dict[str, Any], 
         "app_secret": said["app_secret"],
     }
     return settings, secrets
+
+
+def alipay_account_values(identity: dict[str, Any]) -> AccountValues:
+    """The same for Alipay, in the mode of plain public keys."""
+    said = identity["alipay"]
+    settings = {name: said[name] for name in ("app_id", "seller_id", "oauth_authorize_url", "phone_base")}
+    settings |= {"gateway": said["gateway_url"], "alipay_keys": {"": said["alipay_public_key_pem"]}}
+    return settings, {"private_key_pem": said["app_private_key_pem"]}
+
+
+SANDBOX_ACCOUNTS = {"wechatpay": wechatpay_account_values, "alipay": alipay_account_values}
 
 
 def _write_private(file: Path, content: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from openplatform.models import Merchant
 from payments.models import ChannelAccount, Order, Payment, Refund
 from payments.operations import payments, refunds
 from payments.operations.accounts import open_account
-from payments.operations.demo import wechatpay_account_values
+from payments.operations.demo import SANDBOX_ACCOUNTS
 from payments.operations.guarded import breaker_of
 from tests import factories
 from tests.factories import again, the_payment
@@ -22,13 +22,14 @@ __all__ = ["fresh_sandbox", "running_sandbox", "session_sandbox"]
 class Shop:
     """A merchant's app on the sandbox, and a worker that does what is due when it is told to."""
 
-    def __init__(self, sandbox: RunningSandbox) -> None:
+    def __init__(self, sandbox: RunningSandbox, *, channel: str = "wechatpay") -> None:
+        self.channel = channel
         self.sandbox, self.control = sandbox, sandbox.control
         self.offset = timedelta(0)
         merchant = Merchant.register(name="shop", now=self.now())
-        settings, secrets = wechatpay_account_values(sandbox.identity)
+        settings, secrets = SANDBOX_ACCOUNTS[channel](sandbox.identity)
         self.account = ChannelAccount.register(
-            merchant=merchant, channel="wechatpay", name="sandbox", settings=settings, secrets=secrets,
+            merchant=merchant, channel=channel, name="sandbox", settings=settings, secrets=secrets,
             is_sandbox=True, now=self.now(),
         )  # fmt: skip
         self.app = factories.an_app(merchant=merchant)
@@ -46,7 +47,7 @@ class Shop:
         self.control.advance(seconds)
 
     def order(self, amount_fen: int = 4030, **changes: object) -> Order:
-        changes = {"expires_at": self.now() + timedelta(minutes=30)} | changes
+        changes = {"expires_at": self.now() + timedelta(minutes=30), "channel": self.channel} | changes
         return factories.a_submitting_order(app=self.app, now=self.now(), amount_fen=amount_fen, **changes)
 
     def drive(self, order: Order) -> Order:
@@ -84,10 +85,19 @@ class Shop:
 
 @pytest.fixture
 def shop(running_sandbox: RunningSandbox, transactional_db: None, settings) -> Shop:
+    return _open(running_sandbox, settings, channel="wechatpay")
+
+
+@pytest.fixture
+def alipay_shop(running_sandbox: RunningSandbox, transactional_db: None, settings) -> Shop:
+    return _open(running_sandbox, settings, channel="alipay")
+
+
+def _open(running_sandbox: RunningSandbox, settings, *, channel: str) -> Shop:
     settings.CHANNEL_PRIVATE_HOSTS = [running_sandbox.host]
     settings.CHANNEL_DEADLINE_S = 1.0
     settings.CHANNEL_CONNECT_S = 0.5
     running_sandbox.control.options(timeout_s=2.0)
-    shop = Shop(running_sandbox)
+    shop = Shop(running_sandbox, channel=channel)
     shop.breaker.reset()  # the tests before may have left points on it
     return shop

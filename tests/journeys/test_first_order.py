@@ -59,6 +59,22 @@ def test_an_order_for_40_3_yuan_is_created_paid_on_the_cashier_and_told_to_the_m
     expect(phone.get_by_text(re.compile("付款成功")).first).to_be_visible()
 
 
+def test_the_same_at_alipay(world: World, phone: Page):
+    order = create(world, "--channel", "alipay")
+    assert (order["status"], order["amount_fen"], set(order["jsapi"])) == ("PAYING", 4030, {"tradeNO"})
+
+    phone.goto(order["cashier_url"])
+    phone.get_by_role("button", name=re.compile("支付|付款")).first.click()
+    phone.wait_for_url(re.compile(f"^{world.sandbox}/phone/alipay/"))
+    confirm_on_the_phone(phone)
+    phone.wait_for_url(re.compile(f"^{world.web}/cashier/"))
+    expect(phone.get_by_text(re.compile("付款成功")).first).to_be_visible(timeout=15_000)
+
+    assert world.order(order["order_no"])["channel_trade_no"] == order["jsapi"]["tradeNO"]
+    events = wait_until(lambda: told(world, order["order_no"]), within_s=20, what="the notification")
+    assert [event["type"] for event in events] == ["order.succeeded"]
+
+
 def test_a_payer_types_40_3_on_a_printed_code_and_pays(world: World, phone: Page):
     phone.goto(world.pay_code_url())
     for key in "40.3":

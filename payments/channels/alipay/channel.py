@@ -171,8 +171,8 @@ class AlipayChannel:
         base = self.config.settings.get("phone_base")
         if not base:
             return ""
-        where = "scan" if "code_url" in page else "jsapi"
-        return f"{base}/alipay/{where}?{urlencode({**page, 'redirect': return_to, 'lang': language})}"
+        where, what = ("scan", {"qr_code": page["code_url"]}) if "code_url" in page else ("trade", page)
+        return f"{base}/alipay/{where}?{urlencode({**what, 'redirect': return_to, 'lang': language})}"
 
     def _create_content(self, request: PayRequest) -> dict[str, Any]:
         """The same for every retry of one number: changed parameters would be refused as inconsistent."""
