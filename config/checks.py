@@ -88,6 +88,12 @@ def check_tracing(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[Check
 
 
 @register(deploy=True)
+def check_sign_tests(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
+    if settings.NOTIFICATION_SIGN_TESTS and not settings.CASHIER_SANDBOX:
+        yield checks.Warning("NOTIFICATION_SIGN_TESTS: every merchant gets wrongly signed ones.", id="fenpay.W108")
+
+
+@register(deploy=True)
 def check_deployment(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
     """What a development machine may leave out, and a deployment may not."""
     if not settings.SECRET_KEY_IS_SET:
@@ -117,8 +123,6 @@ def check_deployment(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[Ch
         yield checks.Warning("CASHIER_SANDBOX: the cashier pays with the sandbox's play money.", id="fenpay.W106")
     if settings.TEST_PLATFORM:
         yield checks.Warning("TEST_PLATFORM: strangers are told why their signature is wrong.", id="fenpay.W107")
-    if settings.NOTIFICATION_SIGN_TESTS and not settings.CASHIER_SANDBOX:
-        yield checks.Warning("NOTIFICATION_SIGN_TESTS: every merchant gets wrongly signed ones.", id="fenpay.W108")
 
 
 MAKE_MASTER_KEY = 'Make one: python3 -c "import base64, os; print(base64.b64encode(os.urandom(32)).decode())"'

@@ -49,9 +49,8 @@ class Shot:
         headers = dict(self.message.headers)
         headers[SIGNATURE] = forge(headers[SIGNATURE])
         if WEBHOOK_SIGNATURE in headers:
-            headers[WEBHOOK_SIGNATURE] = " ".join(
-                f"v1,{forge(signature.partition(',')[2])}" for signature in headers[WEBHOOK_SIGNATURE].split(" ")
-            )
+            versioned = (signature.split(",") for signature in headers[WEBHOOK_SIGNATURE].split(" "))
+            headers[WEBHOOK_SIGNATURE] = " ".join(f"{version},{forge(signature)}" for version, signature in versioned)
         return replace(self, message=replace(self.message, headers=headers))
 
 
@@ -110,10 +109,10 @@ class Bench:
     ) -> Shot:
         """`event` signed as a notification is, `late_s` seconds ago."""
         event = self.event() if event is None else event
-        now, body = self.clock() - timedelta(seconds=late_s), json_bytes(event)
-        signing = {"event_id": event["event_id"], "body": body, "now": now}
-        headers = signed_headers(**signing, key=key or signer(now=self.clock()))
-        headers |= self._webhook_headers(**signing, is_forged=key is not None)
+        said_at, body = self.clock() - timedelta(seconds=late_s), json_bytes(event)
+        signed = {"event_id": event["event_id"], "body": body}
+        headers = signed_headers(**signed, now=said_at, key=key or signer(now=self.clock()))
+        headers |= self._webhook_headers(**signed, said_at=said_at, is_forged=key is not None)
         return Shot(message=Message(headers=headers, body=body), is_slow=is_slow)
 
     def strangers_key(self, *, serial_no: str = "") -> Signer:
@@ -124,8 +123,8 @@ class Bench:
     def unknown_serial_no(self) -> str:
         return new_serial_no()
 
-    def _webhook_headers(self, *, event_id: str, body: bytes, now: datetime, is_forged: bool) -> dict[str, str]:
-        headers = webhook_headers(app_id=self.app.pk, event_id=event_id, body=body, now=now)
+    def _webhook_headers(self, *, event_id: str, body: bytes, said_at: datetime, is_forged: bool) -> dict[str, str]:
+        headers = webhook_headers(app_id=self.app.pk, event_id=event_id, body=body, now=self.clock(), said_at=said_at)
         if headers and is_forged:
             message = f"{event_id}.{headers['webhook-timestamp']}.".encode() + body
             forged = base64.b64encode(hmac.digest(b"not the secret of this app", message, hashlib.sha256)).decode()

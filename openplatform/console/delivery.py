@@ -63,7 +63,7 @@ def _facts(app: App, *, now: datetime) -> dict[str, Any]:
         "hosts_required": settings.NOTIFICATION_HOSTS_REQUIRED,
         "secrets": WebhookSecret.live(app_id=app.pk, now=now),
         "sign_tests_everywhere": settings.NOTIFICATION_SIGN_TESTS,
-        "has_conformance": settings.CASHIER_SANDBOX,
+        "has_conformance": settings.TEST_PLATFORM,
         "url": run.url if run else last_notify_url(app_id=app.pk),
         "run": run,
         "run_tone": TONES.get(Grade(run.grade)) if run and run.grade else "quiet",
@@ -116,7 +116,7 @@ def _switch_sign_tests(_request: HttpRequest, app: App, _now: datetime) -> str:
 
 
 def _run(request: HttpRequest, app: App, now: datetime) -> str:
-    if not settings.CASHIER_SANDBOX:
+    if not settings.TEST_PLATFORM:
         raise PermissionDenied
     last = ConformanceRun.objects.filter(app=app).order_by("-pk").first()
     if last is not None and _is_running(last, now=now):

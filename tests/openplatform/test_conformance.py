@@ -13,7 +13,7 @@ import pytest
 import requests
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from openplatform.blocks import lists
 from openplatform.conformance import run as kit
@@ -255,6 +255,7 @@ def test_results_are_kept_as_they_were(app, serve):
         cursor.execute("UPDATE openplatform_conformanceresult SET grade = 'pass'")
 
 
+@translation.override("en")
 def test_every_case_has_a_title_and_advice_for_whoever_gets_it_wrong():
     assert set(TITLES) == {case.name for case in CASES}
     for case in CASES:

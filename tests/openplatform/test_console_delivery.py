@@ -161,12 +161,12 @@ def test_tests_with_wrong_signatures_are_switched_for_one_app(operator, app, set
         assert app.is_sign_tested is is_tested
 
 
-def test_the_kit_is_run_from_here_only_where_money_is_play_money(operator, app, serve, settings):
-    settings.CASHIER_SANDBOX = False
+def test_the_kit_is_run_from_here_only_on_a_test_platform(operator, app, serve, settings):
+    settings.TEST_PLATFORM = False
     url = serve(answers(200)).url
     assert "Conformance" not in shown(operator, app)
     assert operator.post(page_of(app), {"deed": "run", "url": url}).status_code == 403
-    settings.CASHIER_SANDBOX = True
+    settings.TEST_PLATFORM = True
     assert "It is running" in press(operator, app, "run", url=url)
     assert "A run is under way." in press(operator, app, "run", url=url)
     run = ConformanceRun.objects.get()
@@ -178,13 +178,13 @@ def test_the_kit_is_run_from_here_only_where_money_is_play_money(operator, app, 
 
 
 def test_an_address_that_we_do_not_call_is_refused_on_the_page(operator, app, settings):
-    settings.CASHIER_SANDBOX = True
+    settings.TEST_PLATFORM = True
     assert "url_refused" in press(operator, app, "run", url="https://127.0.0.1/n")
     assert not ConformanceRun.objects.exists()
 
 
 def test_a_run_that_nobody_made_says_so_and_can_be_asked_for_again(operator, app, serve, settings):
-    settings.CASHIER_SANDBOX = True
+    settings.TEST_PLATFORM = True
     new_run(app=app, url=serve(answers(200)).url, by="x", now=timezone.now() - timedelta(minutes=3))
     page = shown(operator, app)
     assert "It did not end" in page
@@ -193,7 +193,7 @@ def test_a_run_that_nobody_made_says_so_and_can_be_asked_for_again(operator, app
 
 @pytest.mark.parametrize("deed", ["probe", "rotate", "end_overlap", "switch_sign_tests", "run", "anything", ""])
 def test_whoever_may_only_look_sees_the_page_without_buttons(app, serve, settings, deed):
-    settings.CASHIER_SANDBOX = True
+    settings.TEST_PLATFORM = True
     reader, endpoint = someone(), paused(app)
     assert 'name="deed"' not in shown(reader, app)
     assert reader.post(page_of(app), {"deed": deed, "url": serve(answers(200)).url}).status_code == 403

@@ -3,13 +3,18 @@
 import base64
 import hashlib
 import hmac
+import time
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from openplatform import sealing
+from openplatform.caches import clear_all
+from openplatform.key_material import Algorithm
+from openplatform.keys import ensure_platform_key
 from openplatform.models import WebhookSecret
 from openplatform.models.notification import NotificationShape
 from openplatform.models.webhook_secret import OVERLAP
@@ -70,10 +75,31 @@ def test_the_id_stays_and_the_timestamp_is_fresh_at_each_attempt(app, serve):
     assert verified(secret, headers=second.headers, body=second.body, now=later.timestamp())
 
 
-def test_without_a_secret_there_are_none(app, serve):
+def test_without_a_secret_and_an_ed25519_key_there_are_none(app, serve):
     server = serve(answers(200))
     deliver(owed(app, server.url))
     assert not [name for name in server.requests[0].headers if name.lower().startswith("webhook")]
+
+
+def test_a_platform_key_signs_too_and_needs_no_secret(app, serve):
+    row, server, now = (
+        ensure_platform_key(now=timezone.now(), algorithm=Algorithm.ED25519),
+        serve(answers(200)),
+        time.time(),
+    )
+    clear_all()
+    notification = deliver(owed(app, server.url))
+    received = server.requests[0]
+    version, signature = received.headers["webhook-signature"].split(",")
+    public = serialization.load_pem_public_key(row.public_key_pem.encode())
+    signed = f"{notification.pk}.{received.headers['webhook-timestamp']}.".encode() + received.body
+    public.verify(base64.b64decode(signature), signed)  # raises InvalidSignature
+    assert version == "v1a"
+    secret = WebhookSecret.rotate(app=app, now=timezone.now())
+    deliver(owed(app, server.url))
+    received = server.requests[1]
+    assert [one[:3] for one in received.headers["webhook-signature"].split(" ")] == ["v1,", "v1a"]
+    assert verified(secret, headers=received.headers, body=received.body, now=now)
 
 
 def test_whoever_speaks_wechat_pays_language_gets_none(platform_key, serve):

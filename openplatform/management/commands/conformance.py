@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, no_translations
 from django.utils import timezone
 
 from openplatform.conformance.run import AddressRefused, last_notify_url, new_run, run_conformance
@@ -19,6 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--app-id", type=int, required=True)
         parser.add_argument("--url", default="", help="where the app was told last, when not given")
 
+    @no_translations  # a terminal may not have the letters, and merchants' engineers pass it on
     def handle(self, *_args: Any, app_id: int, url: str, **_options: Any) -> None:
         run = self._run(app_id=app_id, url=url or last_notify_url(app_id=app_id))
         for result in run.results.all():
