@@ -162,6 +162,35 @@ class Capabilities:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AccountShape:
+    """The names in an account's settings and secrets; docs/deploy.md says what they hold.
+
+    `their_keys` is the setting that maps serial numbers to the channel's public keys in PEM.
+    """
+
+    their_keys: str
+    settings: frozenset[str]
+    settings_maybe: frozenset[str]
+    secrets: frozenset[str]
+    secrets_maybe: frozenset[str]
+
+    def issues(self, *, settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> list[str]:
+        """What is missing, unknown or empty, by name and never by value."""
+        return [
+            *_name_issues("settings", settings, needed=self.settings, known=self.settings | self.settings_maybe),
+            *_name_issues("secrets", secrets, needed=self.secrets, known=self.secrets | self.secrets_maybe),
+        ]
+
+
+def _name_issues(what: str, given: Mapping[str, Any], *, needed: frozenset[str], known: frozenset[str]) -> list[str]:
+    return [
+        *(f"{what}: {name} is missing" for name in sorted(needed - given.keys())),
+        *(f"{what}: {name} is not known" for name in sorted(given.keys() - known)),
+        *(f"{what}: {name} is empty" for name in sorted(known & given.keys()) if not given[name]),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AccountConfig:
     """A channel account as values: `settings` public, `secrets` never to be printed."""
 

@@ -13,6 +13,7 @@ from payments.channels.alipay.reading import UnexpectedAnswer, paid_facts, refun
 from payments.channels.base import (
     Accepted,
     AccountConfig,
+    AccountShape,
     Callback,
     Capabilities,
     PayRequest,
@@ -40,6 +41,13 @@ class AlipayChannel:
     """One app at Alipay."""
 
     name: ClassVar[str] = "alipay"
+    account_shape: ClassVar[AccountShape] = AccountShape(
+        their_keys="alipay_keys",
+        settings=frozenset({"app_id", "seller_id", "gateway", "alipay_keys"}),
+        settings_maybe=frozenset({"alipay_root_cert_sn", "app_cert_sn", "oauth_authorize_url", "phone_base"}),
+        secrets=frozenset({"private_key_pem"}),
+        secrets_maybe=frozenset({"aes_key", "app_auth_token"}),
+    )
     capabilities: ClassVar[Capabilities] = Capabilities(
         methods={"jsapi": frozenset({"openid"}), "native": frozenset(), "barcode": frozenset({"auth_code"})},
         unseen_methods=frozenset({"native"}),

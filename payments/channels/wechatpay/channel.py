@@ -11,6 +11,7 @@ from openplatform import transport
 from payments.channels.base import (
     Accepted,
     AccountConfig,
+    AccountShape,
     Callback,
     Capabilities,
     PayRequest,
@@ -46,6 +47,18 @@ class WechatpayChannel:
     """One WeChat Pay account, of a merchant or of a service provider for one of its merchants."""
 
     name: ClassVar[str] = "wechatpay"
+    account_shape: ClassVar[AccountShape] = AccountShape(
+        their_keys="platform_keys",
+        settings=frozenset({"mchid", "appid", "merchant_serial_no", "api_base", "platform_keys"}),
+        settings_maybe=frozenset(
+            {
+                "answer_key_serial", "backup_api_base", "oauth_api_base", "oauth_authorize_url", "phone_base",
+                "store_id", "sub_appid", "sub_mchid",
+            }
+        ),
+        secrets=frozenset({"private_key_pem", "apiv3_key"}),
+        secrets_maybe=frozenset({"app_secret"}),
+    )  # fmt: skip
     capabilities: ClassVar[Capabilities] = Capabilities(
         methods={
             "jsapi": frozenset({"openid"}), "native": frozenset(), "app": frozenset(),
