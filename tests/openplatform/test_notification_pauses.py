@@ -6,10 +6,12 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from openplatform.alarms import close_alarm, raise_alarm
 from openplatform.models import Alarm, Notification, NotifyEndpoint
+from openplatform.models.alarm import AlarmKind
 from openplatform.models.endpoint import PROBE_WAIT_MAX
 from openplatform.models.notification import HINT_AGAIN_AFTER, LEASE, AttemptKind, NotificationStatus
 from openplatform.notifications import schedule, turns
@@ -158,6 +160,34 @@ def test_who_has_its_turn_in_the_pace_is_not_given_out_again_before_it():
     assert timedelta(seconds=PACE_WAIT_MAX_S) < HINT_AGAIN_AFTER
 
 
+# --- alarms -----------------------------------------------------------------------------------------------------
+
+
+def test_an_alarm_is_raised_once_for_one_trouble(caplog, db):
+    now, trouble = timezone.now(), {"kind": AlarmKind.NOTIFICATIONS_PAUSED, "key": "7 a.example"}
+    with caplog.at_level(logging.ERROR):
+        assert raise_alarm(**trouble, text="it is dead", now=now)
+        assert not raise_alarm(**trouble, text="it is dead still", now=now)
+        assert len(caplog.records) == 1
+        assert close_alarm(**trouble, now=now)
+        assert not close_alarm(**trouble, now=now)
+        assert raise_alarm(**trouble, text="it is dead again", now=now)
+    assert [record.getMessage() for record in caplog.records] == [
+        "alarm notifications_paused: it is dead", "alarm notifications_paused: it is dead again",
+    ]  # fmt: skip
+    assert list(Alarm.objects.order_by("pk").values_list("text", flat=True)) == ["it is dead", "it is dead again"]
+
+
+@pytest.mark.parametrize("change", ["text = 'x'", "opened_at = now()", "closed_at = NULL", "key = 'y'"])
+def test_what_an_alarm_said_does_not_change_and_it_is_closed_for_good(db, change):
+    trouble = {"kind": AlarmKind.NOTIFICATIONS_PAUSED, "key": "7 a.example"}
+    raise_alarm(**trouble, text="it is dead", now=timezone.now())
+    close_alarm(**trouble, now=timezone.now())
+    for statement in (f"UPDATE openplatform_alarm SET {change}", "DELETE FROM openplatform_alarm"):
+        with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
 # --- the pause ---------------------------------------------------------------------------------------------------
 
 
@@ -245,6 +275,8 @@ def test_with_the_first_answer_everything_flows_again_oldest_first_and_a_few_at_
     server, now = serve(merchants.hangs_up), timezone.now()
     endpoint, rows = pause(app, server.url, now=now)
     rows += many(app, server.url, 5, now=now)
+    hours_away = [row.pk for row in rows[2:]]
+    Notification.objects.filter(pk__in=hours_away).update(next_attempt_at=now + timedelta(hours=6), schedule_step=14)
     server.behaviour = answers(200)
     at = endpoint.probe_at
     sweep_notifications(now=at)

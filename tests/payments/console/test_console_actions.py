@@ -5,6 +5,8 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
+from openplatform.blocks import lists
+from openplatform.models import NotifyHost
 from payments.channels.base import Accepted
 from payments.models import Case, ChannelAccount, OrderPolicy, PayCode, Refund
 from payments.operations import payments
@@ -53,6 +55,16 @@ def test_a_pay_code_with_an_address_that_we_would_not_call_is_refused(operator, 
     response = operator.post(ADD, {"app": factories.an_app().pk, "label": "Counter", "notify_url": url})
     assert "This address is not accepted" in shown(response)
     assert not PayCode.objects.exists()
+
+
+def test_a_pay_code_tells_only_at_a_host_that_is_registered_for_its_app(operator):
+    app, form = factories.an_app(), {"label": "Counter", "notify_url": "https://other.example.com/n"}
+    NotifyHost.register(app=app, text="shop.example.com", reason="x", by="olga", now=factories.NOW)
+    lists.forget()
+    assert "not registered for the app" in shown(operator.post(ADD, form | {"app": app.pk}))
+    assert not PayCode.objects.exists()
+    operator.post(ADD, form | {"app": app.pk, "notify_url": "https://shop.example.com/n"})
+    assert PayCode.objects.get().app == app
 
 
 def test_a_pay_code_of_a_disabled_app_is_not_issued(operator):
