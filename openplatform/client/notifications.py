@@ -13,13 +13,17 @@ from openplatform.client.errors import NotVerified
 
 @dataclass(frozen=True, kw_only=True)
 class Notification:
-    """Keep `event_id`: the same one may come again, and an older `object_version` may come after a newer one."""
+    """Keep `event_id`: the same one may come again, and an older `object_version` may come after a newer one.
+
+    With `is_test` nothing has happened: answer as always, and do nothing for it.
+    """
 
     event_id: str
     type: str
     created_at: str
     object_version: int
     data: dict[str, Any]
+    is_test: bool = False
 
 
 def verify_notification(
@@ -30,7 +34,8 @@ def verify_notification(
     try:
         document = json.loads(body)
         app_id = document["app_id"]
-        notification = Notification(**{field.name: document[field.name] for field in fields(Notification)})
+        said = {field.name: document[field.name] for field in fields(Notification) if field.name != "is_test"}
+        notification = Notification(**said, is_test=document.get("test") is True)
     except (ValueError, TypeError, KeyError) as error:
         # An answer to a request is signed in the same way, and somebody may have sent it on.
         raise NotVerified("the body is not a notification") from error

@@ -64,6 +64,8 @@ def run_conformance(*, run_id: int, clock: Clock, budget_s: float | None = None)
 def _run_case(case: Case, *, run: ConformanceRun, bench: Bench, good: Verdict | None, ends_at: float | None) -> Verdict:
     if (good is not None and good.finding == Finding.NO_ANSWER) or (ends_at is not None and time.monotonic() > ends_at):
         return _record(case, run=run, answers=[], verdict=Verdict(grade=Grade.WARN, finding=Finding.NOT_REACHED))
+    if refusal_of(app_id=run.app_id, url=run.url, now=bench.clock()):  # blocked since, or registered elsewhere
+        return _record(case, run=run, answers=[], verdict=Verdict(grade=Grade.WARN, finding=Finding.NOT_REACHED))
     answers = _fire(case, bench=bench, url=run.url)
     verdict = judge(case, answers)
     if good is not None and good.grade == Grade.FAIL and _is_empty_praise(case, verdict):

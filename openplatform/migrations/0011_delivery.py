@@ -55,6 +55,8 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        # The column that is computed writes the whole table anew; our own limit is for requests.
+        migrations.RunSQL("SET LOCAL statement_timeout = 0", migrations.RunSQL.noop),
         migrations.CreateModel(
             name='Alarm',
             fields=[
@@ -158,7 +160,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='app',
             name='is_sign_tested',
-            field=models.BooleanField(default=False, verbose_name='tested with wrong signatures'),
+            field=models.BooleanField(db_default=False, verbose_name='tested with wrong signatures'),
         ),
         migrations.AddField(
             model_name='notification',
@@ -168,7 +170,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='notificationattempt',
             name='kind',
-            field=models.CharField(choices=[('scheduled', 'scheduled'), ('probe', 'probe of a paused host'), ('sign_test', 'wrongly signed, to be refused')], default='scheduled', max_length=16, verbose_name='kind'),
+            field=models.CharField(choices=[('scheduled', 'scheduled'), ('probe', 'probe of a paused host'), ('sign_test', 'wrongly signed, to be refused')], db_default='scheduled', max_length=16, verbose_name='kind'),
         ),
         migrations.AddIndex(
             model_name='notification',

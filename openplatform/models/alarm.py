@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from django.db import IntegrityError, models, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
 from openplatform.models.base import one_of
@@ -54,5 +55,6 @@ class Alarm(models.Model):
 
     @classmethod
     def close(cls, *, kind: AlarmKind, key: str, now: datetime) -> bool:
-        """The trouble is over. False when there was none."""
-        return bool(cls.objects.filter(kind=kind, key=key, closed_at=None).update(closed_at=now))
+        """The trouble is over; not before it began, though `now` may have been read before. False: there was none."""
+        ends_at = Greatest(F("opened_at"), Value(now, output_field=models.DateTimeField()))
+        return bool(cls.objects.filter(kind=kind, key=key, closed_at=None).update(closed_at=ends_at))

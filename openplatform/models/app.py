@@ -39,7 +39,7 @@ class App(models.Model):
         help_text=_("Also accept requests signed under WECHATPAY2-SHA256-RSA2048, and double the answer's headers."),
     )
     apiv3_key_sealed = SealedField(null=True)
-    is_sign_tested = models.BooleanField(_("tested with wrong signatures"), default=False)
+    is_sign_tested = models.BooleanField(_("tested with wrong signatures"), db_default=False)
     created_at = models.DateTimeField(_("created at"))
 
     class Meta:

@@ -93,7 +93,11 @@ class NotifyEndpoint(models.Model):
         """Somebody says that it is well again: let the next probe of these go now. Returns how many are paused."""
         return cls.objects.filter(paused_at__isnull=False, **which).update(probe_at=now, probes_count=0)
 
-    def note_sign_test(self, *, verifies: bool, now: datetime) -> None:
+    def begin_sign_test(self, *, now: datetime) -> None:
+        self.sign_tested_at = now
+        self.save(update_fields=["sign_tested_at"])
+
+    def note_sign_test(self, *, verifies: bool) -> None:
         """Whether it refused a wrong signature."""
-        self.sign_tested_at, self.verifies = now, verifies
-        self.save(update_fields=["sign_tested_at", "verifies"])
+        self.verifies = verifies
+        self.save(update_fields=["verifies"])

@@ -238,7 +238,9 @@ class NotificationAttempt(AppendOnly):
         Notification, on_delete=models.PROTECT, related_name="attempts", verbose_name=_("notification")
     )
     attempt_no = models.PositiveIntegerField(_("attempt"))
-    kind = models.CharField(_("kind"), max_length=16, choices=AttemptKind.choices, default=AttemptKind.SCHEDULED)
+    kind = models.CharField(
+        _("kind"), max_length=16, choices=AttemptKind.choices, db_default=AttemptKind.SCHEDULED.value
+    )
     attempted_at = models.DateTimeField(_("attempted at"))
     duration_ms = models.PositiveIntegerField(_("took (ms)"))
     status_code = models.PositiveSmallIntegerField(_("HTTP status"), null=True, blank=True)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from openplatform.models import Notification, NotificationAttempt, NotifyEndpoint
+from openplatform.models import App, Notification, NotificationAttempt, NotifyEndpoint
 from openplatform.models.notification import NotificationStatus
 from openplatform.notifications.message import Message, message_for
 from openplatform.notifications.sending import Outcome, post
@@ -24,9 +24,12 @@ RSA_SIGNATURE_BYTES, HMAC_BYTES = 256, 32
 
 
 def test_if_due(delivered: Notification, *, clock: Callable[[], datetime]) -> None:
-    """After a delivery: send the same once more, wrongly signed, unless this host was tested a moment ago."""
+    """After a delivery: send the same once more, wrongly signed, unless this app was tested a moment ago.
+
+    It holds a worker beside the app's places, so an app has one such test at a time, answered or not.
+    """
     now = clock()
-    if not (settings.NOTIFICATION_SIGN_TESTS or delivered.app.is_sign_tested) or not _is_due(delivered, now=now):
+    if not (settings.NOTIFICATION_SIGN_TESTS or delivered.app.is_sign_tested) or not _begin(delivered, now=now):
         return
     message = wrongly_signed(message_for(delivered, now=now))
     started = time.monotonic()
@@ -50,17 +53,21 @@ def visibly_false(length: int) -> str:
     return PREFIX + whole[len(PREFIX) :]
 
 
-def _is_due(delivered: Notification, *, now: datetime) -> bool:
-    place = {"app_id": delivered.app_id, "host": delivered.notify_host}
-    last = NotifyEndpoint.objects.filter(**place).values_list("sign_tested_at", flat=True).first()
-    return last is None or last <= now - EVERY
+def _begin(delivered: Notification, *, now: datetime) -> bool:
+    """Take the app's turn, if it has come."""
+    with transaction.atomic():
+        App.lock_delivery(delivered.app_id)
+        if NotifyEndpoint.objects.filter(app_id=delivered.app_id, sign_tested_at__gt=now - EVERY).exists():
+            return False
+        NotifyEndpoint.lock_or_add(app_id=delivered.app_id, host=delivered.notify_host).begin_sign_test(now=now)
+    return True
 
 
 def _record(delivered: Notification, *, outcome: Outcome, attempted_at: datetime, duration_ms: int) -> None:
     with transaction.atomic():
         endpoint = NotifyEndpoint.lock_or_add(app_id=delivered.app_id, host=delivered.notify_host)
         if outcome.status_code is not None:  # without an answer nothing was found out
-            endpoint.note_sign_test(verifies=not outcome.is_delivered, now=attempted_at)
+            endpoint.note_sign_test(verifies=not outcome.is_delivered)
         row = Notification.objects.select_for_update().get(pk=delivered.pk)
         if row.status != NotificationStatus.DELIVERED:
             return  # replayed meanwhile: an attempt in between would look like one of the schedule's

@@ -93,8 +93,15 @@ def _waiting(*, now: datetime) -> QuerySet[Notification]:
 
 
 def _probes(*, now: datetime) -> list[Notification]:
-    """For each paused host whose probe is due, one of its rows, due or not: the one that has waited longest."""
-    due = NotifyEndpoint.objects.filter(paused_at__isnull=False, probe_at__lte=now).order_by("probe_at")[:PROBES_MAX]
+    """For each paused host whose probe is due, one of its rows, due or not: the one that has waited longest.
+
+    Of an app no more than it has places: one with many dead hosts does not keep the others from their probes.
+    """
+    owed = _free(now=now).filter(app=OuterRef("app"), notify_host=OuterRef("host"))
+    turn = Window(RowNumber(), partition_by=F("app"), order_by=F("probe_at").asc())
+    paused = NotifyEndpoint.objects.filter(Exists(owed), paused_at__isnull=False, probe_at__lte=now)
+    foremost = paused.annotate(turn=turn).filter(turn__lte=settings.NOTIFICATION_IN_FLIGHT_MAX)
+    due = foremost.order_by("probe_at")[:PROBES_MAX]
     found = [
         _free(now=now).filter(app=endpoint.app_id, notify_host=endpoint.host)
         .select_for_update(skip_locked=True).order_by("next_attempt_at").first()

@@ -119,7 +119,7 @@ def test_the_page_tells_how_its_hosts_are_doing(operator, app):
     endpoint = paused(app)
     assert "after 1 failures, the last: deadline" in shown(operator, app)
     endpoint.recover()
-    endpoint.note_sign_test(verifies=False, now=NOW)
+    endpoint.note_sign_test(verifies=False)
     page = shown(operator, app)
     assert "does not verify!" in page
     assert "told at any public address" in page

@@ -106,3 +106,20 @@ def test_it_does_not_come_between_a_replay_and_its_attempt(app, serve, tested, m
     assert (notification.status, notification.attempts_count) == (NotificationStatus.OWED, 1)
     assert deliver(notification).status == NotificationStatus.DELIVERED
     assert [one.attempt_no for one in notification.attempts.all()] == [2, 1]
+
+
+def test_an_app_has_one_test_at_a_time_though_nobody_answers_it(app, serve, tested):
+    """Each costs a worker its deadline, beside the app's places."""
+
+    def genuine_only(connection):
+        if server.requests[-1].headers["Fenpay-Signature"].startswith(sign_tests.PREFIX):
+            connection.close()
+        else:
+            answers(200)(connection)
+
+    server = serve(answers(200))
+    server.behaviour = genuine_only
+    for number in range(3):
+        assert deliver(owed(app, server.url, object_no=number)).status == NotificationStatus.DELIVERED
+    assert len(server.requests) == 4
+    assert NotifyEndpoint.objects.get().verifies is None
