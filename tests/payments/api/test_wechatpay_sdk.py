@@ -86,7 +86,8 @@ def test_it_pays_by_code_reads_our_notification_refunds_and_reads_that(
         out_refund_no=refund_number, transaction_id=paid["transaction_id"], reason="洒了",
         amount={"refund": 1030, "total": 4030, "currency": "CNY"},
     )  # fmt: skip
-    assert (status, json.loads(text)["status"]) == (200, "PROCESSING"), text
+    assert status == 200, text
+    assert json.loads(text)["status"] in {"PROCESSING", "SUCCESS"}  # a worker may have been quick
     returned = told(client, receiver, "REFUND.SUCCESS")
     assert (returned["refund_status"], returned["out_refund_no"]) == ("SUCCESS", refund_number)
     assert returned["amount"] == {"total": 4030, "refund": 1030, "payer_total": 4030, "payer_refund": 1030}
