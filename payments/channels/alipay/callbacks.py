@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl
 
 from payments.channels.alipay import signing
 from payments.channels.alipay.client import AlipayClient
-from payments.channels.alipay.reading import UnexpectedAnswer, our_number, trade_facts
+from payments.channels.alipay.reading import trade_facts
+from payments.channels.answers import UnexpectedAnswer, our_number
 from payments.channels.base import Callback, CallbackRefused, TradeFacts, TradeState
 
 FIELDS_MAX = 100

@@ -1,15 +1,15 @@
 """Maps Alipay's gateway to our words. Source: opendocs.alipay.com/open/02ekfj and the page of each operation."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 from payments.channels.alipay import callbacks, reactions
-from payments.channels.alipay.client import BEIJING, IN_PROGRESS, AlipayClient, Answer, Refusal
-from payments.channels.alipay.reactions import Reaction
-from payments.channels.alipay.reading import UnexpectedAnswer, paid_facts, refund_facts, trade_facts
+from payments.channels.alipay.client import IN_PROGRESS, AlipayClient, Answer
+from payments.channels.alipay.reading import paid_facts, refund_facts, trade_facts
+from payments.channels.answers import BEIJING, Reaction, Refusal, read_facts, refused
 from payments.channels.base import (
     Accepted,
     AccountConfig,
@@ -28,7 +28,6 @@ from payments.channels.base import (
 )
 from payments.money import yuan_text
 
-Facts = TypeVar("Facts", TradeFacts, RefundFacts)
 TRADE_VALID_FOR = timedelta(days=15)  # ends with the order's own time_expire, which is earlier
 QR_VALID_FOR = timedelta(hours=2)
 SUBJECT_LENGTH_MAX = 256
@@ -71,7 +70,7 @@ class AlipayChannel:
             reactions=table, now=now,
         )  # fmt: skip
         if not isinstance(answer, Answer):
-            return _refused(answer)
+            return refused(answer)
         if request.method == "barcode":
             return self._read_pay(answer, request)
         key, value_of, valid_for = (
@@ -89,10 +88,10 @@ class AlipayChannel:
             "alipay.trade.query", content={"out_trade_no": str(payment_no)}, reactions=reactions.QUERY, now=now
         )
         if isinstance(answer, Answer):
-            return _read(lambda: trade_facts(answer.fields, paid_at_field="send_pay_date"), number=payment_no)
+            return read_facts(lambda: trade_facts(answer.fields, paid_at_field="send_pay_date"), number=payment_no)
         if isinstance(answer, Refusal) and answer.reaction is Reaction.NOT_FOUND:
             return Accepted(facts=TradeFacts(state=TradeState.NOT_FOUND, payment_no=payment_no))
-        return _refused(answer)
+        return refused(answer)
 
     def close(self, *, payment_no: int, method: str, now: datetime) -> Accepted[None] | Rejected | Unknown:
         """A page's trade is closed, which only an unpaid one can be. A bar code's and a QR code's are cancelled: that
@@ -104,7 +103,7 @@ class AlipayChannel:
         )
         if isinstance(answer, Answer) and answer.fields.get("retry_flag") == "Y":
             return Unknown(reason="cancel again")
-        return Accepted(facts=None) if isinstance(answer, Answer) else _refused(answer)
+        return Accepted(facts=None) if isinstance(answer, Answer) else refused(answer)
 
     def refund(self, request: RefundRequest, *, now: datetime) -> Accepted[RefundFacts] | Rejected | Unknown:
         content = {
@@ -115,7 +114,7 @@ class AlipayChannel:
             content["refund_reason"] = request.reason
         answer = self.client.call("alipay.trade.refund", content=content, reactions=reactions.REFUND, now=now)
         if not isinstance(answer, Answer):
-            return _refused(answer)
+            return refused(answer)
         # `refund_fee` is the sum of all refunds, and a repeat says N although the first one was executed: a query,
         # which knows the refund by its own number, has the last word.
         if answer.fields.get("fund_change") != "Y":
@@ -137,13 +136,13 @@ class AlipayChannel:
             "alipay.trade.fastpay.refund.query", content=content, reactions=reactions.QUERY_REFUND, now=now
         )
         if isinstance(answer, Answer):
-            return _read(
+            return read_facts(
                 lambda: refund_facts(answer.fields, refund_no=refund_no, payment_no=payment_no), number=refund_no
             )
         if isinstance(answer, Refusal) and answer.reaction is Reaction.NOT_FOUND:
             facts = RefundFacts(state=RefundState.NOT_FOUND, refund_no=refund_no, payment_no=payment_no)
             return Accepted(facts=facts)
-        return _refused(answer)
+        return refused(answer)
 
     def page_parameters(self, prepay: Mapping[str, str], *, now: datetime) -> dict[str, str]:  # noqa: ARG002
         """`tradeNO` for the page's bridge, or the code that is shown to be scanned; nothing here is signed."""
@@ -171,7 +170,7 @@ class AlipayChannel:
             reactions=reactions.NOTHING, now=datetime.now(BEIJING),
         )  # fmt: skip
         if not isinstance(answer, Answer):
-            return _refused(answer)
+            return refused(answer)
         found = answer.fields.get("open_id") or answer.fields.get("user_id")
         return Accepted(facts=found) if isinstance(found, str) and found else Unknown(reason="answer without a user")
 
@@ -207,26 +206,8 @@ class AlipayChannel:
         """A bar code: paid at once, or the payer types a password on the phone."""
         if answer.code == IN_PROGRESS:
             return Accepted(facts=TradeFacts(state=TradeState.NOT_PAID, payment_no=request.payment_no))
-        return _read(lambda: paid_facts(answer.fields, paid_at_field="gmt_payment"), number=request.payment_no)
-
-
-def _read(reader: Callable[[], Facts], *, number: int) -> Accepted[Facts] | Unknown:
-    """Facts out of a verified answer; an answer about something else is no answer."""
-    try:
-        facts = reader()
-    except UnexpectedAnswer as error:
-        return Unknown(reason=str(error))
-    if number not in (facts.payment_no, getattr(facts, "refund_no", None)):
-        return Unknown(reason="answer about another number")
-    return Accepted(facts=facts)
+        return read_facts(lambda: paid_facts(answer.fields, paid_at_field="gmt_payment"), number=request.payment_no)
 
 
 def _is_about(answer: Answer, payment_no: int) -> bool:
     return answer.fields.get("out_trade_no") == str(payment_no)
-
-
-def _refused(answer: Refusal | Unknown) -> Rejected | Unknown:
-    if isinstance(answer, Unknown):
-        return answer
-    is_account = answer.reaction is Reaction.ACCOUNT
-    return Rejected(code=answer.code, message=answer.message, account_refused=is_account)

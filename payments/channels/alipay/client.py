@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
-from zoneinfo import ZoneInfo
 
 from opentelemetry.trace import SpanKind
 
 from openplatform import transport
 from openplatform.tracing import span
 from payments.channels.alipay import signing
-from payments.channels.alipay.reactions import GATEWAY, Reaction, normal_code
+from payments.channels.alipay.reactions import GATEWAY, normal_code
+from payments.channels.answers import BEIJING, RESPONSE_BYTES_MAX, Reaction, Refusal, printable
 from payments.channels.base import AccountConfig, Unknown
 
-RESPONSE_BYTES_MAX = 1_048_576
-BEIJING = ZoneInfo("Asia/Shanghai")
 SUCCESS, IN_PROGRESS = "10000", "10003"
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
@@ -29,15 +27,6 @@ class Answer:
 
     code: str
     fields: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """A definite no, as the table of the operation reads it."""
-
-    reaction: Reaction
-    code: str
-    message: str
 
 
 class AlipayClient:
@@ -156,7 +145,7 @@ def _read_signed(fields: dict[str, Any], *, reactions: Mapping[str, Reaction]) -
     shown = sub_code if _CODE.fullmatch(sub_code) else code
     if reaction is Reaction.UNKNOWN:
         return Unknown(reason=f"{code} {shown}"[:100], unwell=code == "20000" or sub_code == "ACQ.SYSTEM_ERROR")
-    return Refusal(reaction=reaction, code=shown, message=_printable(_text(fields, "sub_msg")))
+    return Refusal(reaction=reaction, code=shown, message=printable(_text(fields, "sub_msg")))
 
 
 def _read_unsigned(value: Any) -> Refusal | Unknown:
@@ -167,13 +156,9 @@ def _read_unsigned(value: Any) -> Refusal | Unknown:
     if reaction is None:
         return Unknown(reason=f"unsigned answer {code if _CODE.fullmatch(code) else ''}".strip())
     shown = sub_code if _CODE.fullmatch(sub_code) else code
-    return Refusal(reaction=reaction, code=shown, message=_printable(_text(fields, "sub_msg")))
+    return Refusal(reaction=reaction, code=shown, message=printable(_text(fields, "sub_msg")))
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name, "")
     return value if isinstance(value, str) else ""
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())[:200]

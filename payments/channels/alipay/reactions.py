@@ -4,15 +4,7 @@ Source: opendocs.alipay.com/common/02km9f (public codes) and the page of each op
 Only a code that is named here ends anything; every other answer is unknown and is asked about again.
 """
 
-from enum import Enum, auto
-
-
-class Reaction(Enum):
-    REJECTED = auto()  # not executed and never will be
-    ACCOUNT = auto()  # the same, and whatever this account asks is refused
-    NOT_FOUND = auto()  # they do not know the number (yet: a request of ours may still be on its way)
-    UNKNOWN = auto()
-
+from payments.channels.answers import Reaction
 
 _R = dict.fromkeys
 # Codes of the gateway itself, before any business: nothing was executed. Only these count without a signature.

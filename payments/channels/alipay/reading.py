@@ -1,19 +1,15 @@
 """Reads Alipay's trades and refunds, from answers and from callbacks alike."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from payments.channels.answers import BEIJING, UnexpectedAnswer, our_number, short_text
 from payments.channels.base import RefundFacts, RefundState, TradeFacts, TradeState
 from payments.errors import PaymentsError
 from payments.money import fen_from_literal
 
-BEIJING = ZoneInfo("Asia/Shanghai")  # their times have no offset
-NUMBER_LENGTH_MAX = 19
 FEN_MAX = 10_000_000_000  # their own limit is 100,000,000 yuan
-_TEXT = re.compile(r"[ -~]{1,64}")
 
 TRADE_STATES = {
     "WAIT_BUYER_PAY": TradeState.NOT_PAID,
@@ -21,10 +17,6 @@ TRADE_STATES = {
     "TRADE_FINISHED": TradeState.PAID,  # paid, and too long ago to be refunded
     "TRADE_CLOSED": TradeState.CLOSED,
 }
-
-
-class UnexpectedAnswer(Exception):
-    """Signed by the channel, but not in a shape that we can act on. The text names the field."""
 
 
 def trade_facts(fields: Mapping[str, Any], *, paid_at_field: str) -> TradeFacts:
@@ -48,7 +40,7 @@ def paid_facts(fields: Mapping[str, Any], *, paid_at_field: str) -> TradeFacts:
     return TradeFacts(
         state=TradeState.PAID,
         payment_no=our_number(fields.get("out_trade_no")),
-        channel_trade_no=_text(fields, "trade_no"),
+        channel_trade_no=short_text(fields, "trade_no"),
         amount_fen=_fen(fields, "total_amount"),
         paid_at=_time(fields, paid_at_field),
     )
@@ -62,34 +54,22 @@ def refund_facts(fields: Mapping[str, Any], *, refund_no: int, payment_no: int) 
         state=RefundState.SUCCEEDED,
         refund_no=our_number(fields.get("out_request_no")),
         payment_no=our_number(fields.get("out_trade_no")),
-        channel_refund_no=_text(fields, "trade_no"),
+        channel_refund_no=short_text(fields, "trade_no"),
         amount_fen=_fen(fields, "refund_amount"),
         succeeded_at=_time(fields, "gmt_refund_pay") if fields.get("gmt_refund_pay") else None,
     )
 
 
-def our_number(value: object) -> int:
-    """A number that we gave out, or 0 for a text that cannot be one."""
-    text = str(value)
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= NUMBER_LENGTH_MAX else 0
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not _TEXT.fullmatch(value):
-        raise UnexpectedAnswer(f"no {name}")
-    return value
-
-
 def _fen(fields: Mapping[str, Any], name: str) -> int:
     try:
-        return fen_from_literal(_text(fields, name), max_fen=FEN_MAX)
+        return fen_from_literal(short_text(fields, name), max_fen=FEN_MAX)
     except PaymentsError as error:
         raise UnexpectedAnswer(f"bad {name}") from error
 
 
 def _time(fields: Mapping[str, Any], name: str) -> datetime:
     try:
-        return datetime.strptime(_text(fields, name), "%Y-%m-%d %H:%M:%S").replace(tzinfo=BEIJING)
+        # Their times have no offset.
+        return datetime.strptime(short_text(fields, name), "%Y-%m-%d %H:%M:%S").replace(tzinfo=BEIJING)
     except ValueError as error:
         raise UnexpectedAnswer(f"bad {name}") from error

@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from payments.channels.answers import UnexpectedAnswer, our_number
 from payments.channels.base import Callback, CallbackRefused, RefundFacts, TradeFacts, TradeState
 from payments.channels.wechatpay import signing
 from payments.channels.wechatpay.client import WechatpayClient
-from payments.channels.wechatpay.reading import UnexpectedAnswer, our_number, refund_facts, trade_facts
+from payments.channels.wechatpay.reading import refund_facts, trade_facts
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 READERS: dict[str, Callable[..., TradeFacts | RefundFacts]] = {"transaction": trade_facts, "refund": refund_facts}

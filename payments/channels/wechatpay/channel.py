@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
-from zoneinfo import ZoneInfo
 
 from openplatform import transport
+from payments.channels.answers import BEIJING, Facts, Reaction, Refusal, read_facts, refused
 from payments.channels.base import (
     Accepted,
     AccountConfig,
@@ -25,13 +25,10 @@ from payments.channels.base import (
     Unknown,
 )
 from payments.channels.wechatpay import callbacks, reactions
-from payments.channels.wechatpay.client import Answer, Refusal, WechatpayClient
+from payments.channels.wechatpay.client import Answer, WechatpayClient
 from payments.channels.wechatpay.identity import Identity
-from payments.channels.wechatpay.reactions import Reaction
-from payments.channels.wechatpay.reading import UnexpectedAnswer, refund_facts, trade_facts
+from payments.channels.wechatpay.reading import refund_facts, trade_facts
 
-Facts = TypeVar("Facts", TradeFacts, RefundFacts)
-BEIJING = ZoneInfo("Asia/Shanghai")
 # What each method's answer holds, and for how long the channel honours it.
 PREPAYS = {
     "jsapi": ("prepay_id", timedelta(hours=2)),
@@ -86,7 +83,7 @@ class WechatpayChannel:
             fields=self._create_fields(request),
         )  # fmt: skip
         if not isinstance(answer, Answer):
-            return _refused(answer)
+            return refused(answer)
         key, valid_for = PREPAYS[request.method]
         value = answer.fields.get(key)
         if answer.status != 200 or not isinstance(value, str) or not value:
@@ -101,7 +98,7 @@ class WechatpayChannel:
             fields=self._create_fields(request),
         )  # fmt: skip
         if not isinstance(answer, Answer):
-            return _refused(answer)
+            return refused(answer)
         if answer.status == 202:
             return Accepted(facts=TradeFacts(state=TradeState.NOT_PAID, payment_no=request.payment_no))
         return self._read(trade_facts, answer, request.payment_no)
@@ -115,7 +112,7 @@ class WechatpayChannel:
             return self._read(trade_facts, answer, payment_no)
         if isinstance(answer, Refusal) and answer.reaction is Reaction.NOT_FOUND:
             return Accepted(facts=TradeFacts(state=TradeState.NOT_FOUND, payment_no=payment_no))
-        return _refused(answer)
+        return refused(answer)
 
     def close(self, *, payment_no: int, method: str, now: datetime) -> Accepted[None] | Rejected | Unknown:
         verb, fields = ("reverse", self.identity.ids()) if method == "barcode" else ("close", self.identity.merchant())
@@ -123,7 +120,7 @@ class WechatpayChannel:
             method="POST", path=f"{self.identity.path}/out-trade-no/{payment_no}/{verb}", fields=fields,
             reactions=reactions.CLOSE, now=now,
         )  # fmt: skip
-        return Accepted(facts=None) if isinstance(answer, Answer) else _refused(answer)
+        return Accepted(facts=None) if isinstance(answer, Answer) else refused(answer)
 
     def refund(self, request: RefundRequest, *, now: datetime) -> Accepted[RefundFacts] | Rejected | Unknown:
         fields: dict[str, Any] = {
@@ -139,7 +136,7 @@ class WechatpayChannel:
             method="POST", path="/v3/refund/domestic/refunds", fields=fields, reactions=reactions.REFUND, now=now
         )
         if not isinstance(answer, Answer):
-            return _refused(answer)
+            return refused(answer)
         return self._read(refund_facts, answer, request.refund_no)
 
     def query_refund(
@@ -154,7 +151,7 @@ class WechatpayChannel:
         if isinstance(answer, Refusal) and answer.reaction is Reaction.NOT_FOUND:
             facts = RefundFacts(state=RefundState.NOT_FOUND, refund_no=refund_no, payment_no=payment_no)
             return Accepted(facts=facts)
-        return _refused(answer)
+        return refused(answer)
 
     def page_parameters(self, prepay: Mapping[str, str], *, now: datetime) -> dict[str, str]:
         if "prepay_id" in prepay:
@@ -230,23 +227,9 @@ class WechatpayChannel:
         return fields
 
     def _read(self, reader: Callable[..., Facts], answer: Answer, number: int) -> Accepted[Facts] | Unknown:
-        """Facts out of a verified answer; an answer about something else is no answer."""
-        try:
-            facts = reader(answer.fields, settings=self.config.settings)
-        except UnexpectedAnswer as error:
-            return Unknown(reason=str(error))
-        if number not in (facts.payment_no, getattr(facts, "refund_no", None)):
-            return Unknown(reason="answer about another number")
-        return Accepted(facts=facts)
+        return read_facts(lambda: reader(answer.fields, settings=self.config.settings), number=number)
 
 
 def _plain(text: str) -> str:
     """Without characters of more than three bytes in UTF-8: the channel refuses emoji."""
     return "".join(character for character in text if ord(character) <= 0xFFFF).strip()
-
-
-def _refused(answer: Refusal | Unknown) -> Rejected | Unknown:
-    if isinstance(answer, Refusal):
-        is_account = answer.reaction is Reaction.ACCOUNT
-        return Rejected(code=answer.code, message=answer.message, account_refused=is_account)
-    return answer

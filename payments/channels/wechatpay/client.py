@@ -14,11 +14,11 @@ from opentelemetry.trace import SpanKind
 
 from openplatform import transport
 from openplatform.tracing import span
+from payments.channels.answers import RESPONSE_BYTES_MAX, Reaction, Refusal, printable
 from payments.channels.base import AccountConfig, Unknown
 from payments.channels.wechatpay import signing
-from payments.channels.wechatpay.reactions import Reaction, normal_code
+from payments.channels.wechatpay.reactions import normal_code
 
-RESPONSE_BYTES_MAX = 1_048_576
 _CODE = re.compile(r"[A-Z0-9_]{1,64}")
 
 
@@ -28,15 +28,6 @@ class Answer:
 
     status: int
     fields: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """A definite no, as the table of the operation reads it."""
-
-    reaction: Reaction
-    code: str
-    message: str
 
 
 class WechatpayClient:
@@ -156,12 +147,7 @@ def _read_error(reply: transport.Reply, *, reactions: Mapping[str, Reaction]) ->
     if reaction is Reaction.UNKNOWN:
         is_theirs = reply.status >= 500 and code != "BANK_ERROR"  # the payer's bank is in trouble, not they
         return Unknown(reason=f"HTTP {reply.status} {code}".strip(), unwell=is_theirs)
-    return Refusal(reaction=reaction, code=code, message=_printable(str(fields.get("message", ""))))
-
-
-def _printable(text: str) -> str:
-    """Nobody has signed it, and it is going to be stored: no control characters, no halves of characters."""
-    return "".join(character for character in text if character.isprintable())[:200]
+    return Refusal(reaction=reaction, code=code, message=printable(str(fields.get("message", ""))))
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

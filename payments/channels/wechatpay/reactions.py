@@ -4,15 +4,7 @@ Source: pay.weixin.qq.com/doc/v3/merchant/4012791858 and the pages of the other 
 Only a code that is named here ends anything; every other answer is unknown and is asked about again.
 """
 
-from enum import Enum, auto
-
-
-class Reaction(Enum):
-    REJECTED = auto()  # not executed and never will be
-    ACCOUNT = auto()  # the same, and whatever this account asks is refused
-    NOT_FOUND = auto()  # they do not know the number (yet: a request of ours may still be on its way)
-    UNKNOWN = auto()
-
+from payments.channels.answers import Reaction
 
 _ACCOUNT = ("APPID_MCHID_NOT_MATCH", "MCH_NOT_EXISTS", "NO_AUTH", "SIGN_ERROR")
 _MALFORMED = ("PARAM_ERROR", "INVALID_REQUEST")

@@ -1,15 +1,12 @@
 """Reads WeChat Pay's trade and refund objects, from answers and from callbacks alike."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from payments.channels.answers import UnexpectedAnswer, our_number, short_text
 from payments.channels.base import RefundFacts, RefundState, TradeFacts, TradeState
 from payments.channels.wechatpay.identity import Identity
-
-NUMBER_LENGTH_MAX = 19
-_TEXT = re.compile(r"[ -~]{1,64}")  # what our columns hold; their numbers and times are far shorter
 
 TRADE_STATES = {
     "SUCCESS": TradeState.PAID,
@@ -29,10 +26,6 @@ REFUND_STATES = {
 }
 
 
-class UnexpectedAnswer(Exception):
-    """Signed by the channel, but not in a shape that we can act on. The text names the field."""
-
-
 def trade_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> TradeFacts:
     """A trade object. Raises UnexpectedAnswer for another account's, or when a paid one lacks its money fields."""
     for name, value in Identity(settings).ids().items():
@@ -47,7 +40,7 @@ def trade_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> Tr
     return TradeFacts(
         state=state,
         payment_no=our_number(fields.get("out_trade_no")),
-        channel_trade_no=_text(fields, "transaction_id"),
+        channel_trade_no=short_text(fields, "transaction_id"),
         amount_fen=_fen(amount, "total"),
         currency=str(amount.get("currency", "CNY"))[:3] if isinstance(amount, dict) else "",
         paid_at=_time(fields, "success_time"),
@@ -66,23 +59,10 @@ def refund_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> R
         state=state,
         refund_no=our_number(fields.get("out_refund_no")),
         payment_no=our_number(fields.get("out_trade_no")),
-        channel_refund_no=_text(fields, "refund_id"),
+        channel_refund_no=short_text(fields, "refund_id"),
         amount_fen=_fen(fields.get("amount"), "refund"),
         succeeded_at=_time(fields, "success_time") if state is RefundState.SUCCEEDED else None,
     )
-
-
-def our_number(value: object) -> int:
-    """A number that we gave out, or 0 for a text that cannot be one."""
-    text = str(value)
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= NUMBER_LENGTH_MAX else 0
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str) or not _TEXT.fullmatch(value):
-        raise UnexpectedAnswer(f"no {name}")
-    return value
 
 
 def _fen(amount: object, name: str) -> int:
@@ -94,7 +74,7 @@ def _fen(amount: object, name: str) -> int:
 
 def _time(fields: Mapping[str, Any], name: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(_text(fields, name))
+        moment = datetime.fromisoformat(short_text(fields, name))
     except ValueError as error:
         raise UnexpectedAnswer(f"bad {name}") from error
     if moment.tzinfo is None:
