@@ -5,6 +5,8 @@ import time
 from django.http import HttpRequest
 
 from sandbox import chance, clock, environment
+from sandbox.choosing import choose
+from sandbox.faults import Chosen, Subject
 from sandbox.models import Call
 from sandbox.store import writing
 
@@ -43,15 +45,24 @@ class Log:
     def request_id(self) -> str:
         return self.call.request_id
 
-    def begin(self, *, number: str) -> int:
-        """The request is authentic and readable: note it. Returns how many such calls came before it."""
+    def begin(self, *, number: str, amount_fen: int = 0) -> Chosen:
+        """The request is authentic and readable: note it. Returns what is to happen to it."""
         self.call.number = number[:64]
         same = {name: getattr(self.call, name) for name in ("channel", "operation", "number", "mchid")}
         before = Call.objects.filter(**same)
         with writing():
             count = before.count() if number else 0
             self.call.save()
-        return count
+        return choose(
+            Subject(
+                channel=self.call.channel,
+                operation=self.call.operation,
+                number=number,
+                amount_fen=amount_fen,
+                calls_before=count,
+                host=self.call.host,
+            )
+        )
 
     def refused_signature(self, canonical: bytes) -> None:
         """What the caller should have signed: seeing it saves hours."""

@@ -18,9 +18,7 @@ from sandbox.alipay import messages, signing
 from sandbox.alipay.errors import Refused, preset
 from sandbox.alipay.material import AlipayKey, AlipaySide
 from sandbox.calls import Log
-from sandbox.choosing import choose
 from sandbox.clock import BEIJING
-from sandbox.faults import Subject
 from sandbox.models import ALIPAY
 from sandbox.performing import Act, perform
 from sandbox.plans import CallPlan
@@ -91,17 +89,7 @@ def serve(request: HttpRequest, methods: Mapping[str, Method[Any]]) -> HttpRespo
         log.finish(status=200, code=refusal.sub_code)
         return _refusal(refusal, params, node=node, has_code=method is None or method.has_code)
     number, amount_fen = method.subject(ask, wish)
-    before = log.begin(number=number)
-    chosen = choose(
-        Subject(
-            channel=ALIPAY,
-            operation=method.operation,
-            number=number,
-            amount_fen=amount_fen,
-            calls_before=before,
-            host=log.call.host,
-        )
-    )
+    chosen = log.begin(number=number, amount_fen=amount_fen)
     act = Act(execute=lambda plan: _execute(method, ask, wish, plan), error=_named_error, has_worked=_has_worked)
     said = perform(request, act, chosen=chosen, log=log)
     log.finish(status=200, code=said.code)

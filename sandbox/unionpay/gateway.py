@@ -10,8 +10,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from sandbox import crypto, wire
 from sandbox.calls import Log
-from sandbox.choosing import choose
-from sandbox.faults import Subject
 from sandbox.models import UNIONPAY
 from sandbox.performing import Act, perform
 from sandbox.plans import CallPlan
@@ -71,17 +69,7 @@ def serve(request: HttpRequest, call: Call) -> HttpResponseBase:
         log.finish(status=200, code=said["respCode"])
         return _response(said, plan=CallPlan())
     number, amount_fen = call.subject(params)
-    before = log.begin(number=number)
-    chosen = choose(
-        Subject(
-            channel=UNIONPAY,
-            operation=call.operation,
-            number=number,
-            amount_fen=amount_fen,
-            calls_before=before,
-            host=log.call.host,
-        )
-    )
+    chosen = log.begin(number=number, amount_fen=amount_fen)
     act = Act(
         execute=lambda plan: _execute(call, params, plan),
         error=_error,

@@ -13,8 +13,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from sandbox import options, wire
 from sandbox.calls import Log
-from sandbox.choosing import choose
-from sandbox.faults import Subject
 from sandbox.identity import PlatformKey
 from sandbox.models import WECHATPAY
 from sandbox.performing import Act, perform
@@ -78,17 +76,7 @@ def _serve(operation: Operation[Any], request: HttpRequest, path: Mapping[str, s
         log.finish(status=reply.status, code=reply.code)
         return _answer(reply, log=log, key=signing.platform().public_key, plan=CallPlan())
     number, amount_fen = operation.subject(ask, wish)
-    before = log.begin(number=number)
-    chosen = choose(
-        Subject(
-            channel=WECHATPAY,
-            operation=operation.name,
-            number=number,
-            amount_fen=amount_fen,
-            calls_before=before,
-            host=log.call.host,
-        )
-    )
+    chosen = log.begin(number=number, amount_fen=amount_fen)
     act = Act(
         execute=lambda plan: _execute(operation, ask, wish, plan),
         error=_error_reply,
