@@ -59,16 +59,19 @@ class ListedForm(_ListedModelForm):
         """What was typed does not go into the row: the factory has written it in its own form."""
 
 
+def _value_field(**options: Any) -> forms.CharField:
+    """What is listed. The browser offers nothing that was typed here before."""
+    return forms.CharField(widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}), **options)
+
+
 class BlockForm(ListedForm):
-    value = forms.CharField(
-        label=_("What is kept out"),
-        max_length=256,
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    value = _value_field(
+        label=_("What is kept out"), max_length=256,
         help_text=_(
             "IP address: 203.0.113.9. Network: 203.0.113.0/24. App: its id. App key: its serial no. Payer: the openid,"
             " of which only a hash is kept. Notify host: shop.example.com, which stands for every name below it too."
         ),
-    )
+    )  # fmt: skip
     lasts = forms.ChoiceField(
         label=_("For how long"),
         choices=_LENGTH_CHOICES,
@@ -91,12 +94,10 @@ class BlockForm(ListedForm):
 
 
 class ExemptForm(ListedForm):
-    value = forms.CharField(
-        label=_("Address or network"),
-        max_length=64,
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    value = _value_field(
+        label=_("Address or network"), max_length=64,
         help_text=_("Never blocked automatically, nor by a network on the blacklist; only by its own address."),
-    )
+    )  # fmt: skip
 
     class Meta:
         model = ExemptAddress
@@ -107,12 +108,10 @@ class ExemptForm(ListedForm):
 
 
 class AppAddressForm(ListedForm):
-    value = forms.CharField(
-        label=_("Address or network"),
-        max_length=64,
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    value = _value_field(
+        label=_("Address or network"), max_length=64,
         help_text=_("As soon as an app has one address here, its requests from everywhere else are refused."),
-    )
+    )  # fmt: skip
 
     class Meta:
         model = AppAddress
@@ -125,12 +124,10 @@ class AppAddressForm(ListedForm):
 
 
 class NotifyHostForm(ListedForm):
-    value = forms.CharField(
-        label=_("Host"),
-        max_length=255,
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    value = _value_field(
+        label=_("Host"), max_length=255,
         help_text=_("As soon as an app has one host here, it is told at no other; names below it do not count."),
-    )
+    )  # fmt: skip
 
     class Meta:
         model = NotifyHost
@@ -159,7 +156,7 @@ class StateFilter(SimpleListFilter):
 class ListedAdmin(RecordAdmin):
     """Entries are added by a form and lifted by an action, each with a permission of its own and a line in the log."""
 
-    readonly_fields: tuple[str, ...] = ("state_word",)
+    readonly_fields: tuple[str, ...] = ("shown_state",)
     ordering = ("-id",)
     actions = ("lift",)
 
@@ -175,11 +172,6 @@ class ListedAdmin(RecordAdmin):
     def shown_state(self, row: Listed) -> tuple[str, str]:
         state = row.state(now=timezone.now())
         return state.value, str(state.label)
-
-    @column(_("state"))
-    def state_word(self, row: Listed) -> str:
-        """For a row's own page, which has no badges."""
-        return self.shown_state(row)[1]
 
     @deed(_("Lift: off the list, in force within five seconds"), permission="lift")
     def lift(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -204,10 +196,10 @@ class BlockEntryAdmin(ListedAdmin):
     search_fields = ("value",)  # only so that the box is there; get_search_results decides
     search_help_text = _("An address (also by the networks around it), a host, an app id, a serial no., 4 characters")
     fields = (
-        "kind", "listed", "state_word", "source", "shown_reason", "created_by", "created_at", "expires_at",
+        "kind", "listed", "shown_state", "source", "shown_reason", "created_by", "created_at", "expires_at",
         "lifted_at", "lifted_by",
     )  # fmt: skip
-    readonly_fields = ("state_word", "listed", "shown_reason")
+    readonly_fields = ("shown_state", "listed", "shown_reason")
     add_fields = ("kind", "value", "lasts", "reason")
 
     @column(_("value"), ordering="value")
@@ -233,20 +225,25 @@ class ExemptAddressAdmin(ListedAdmin):
     list_display = ("value", "shown_state", "reason", "created_by", "created_at", "lifted_by")
     list_filter = (StateFilter,)
     search_fields = ("=value",)
-    fields = ("value", "state_word", "reason", "created_by", "created_at", "lifted_at", "lifted_by")
+    fields = ("value", "shown_state", "reason", "created_by", "created_at", "lifted_at", "lifted_by")
     add_fields = ("value", "reason")
 
 
-@admin.register(AppAddress)
-class AppAddressAdmin(ListedAdmin):
-    form = AppAddressForm
+class AppListedAdmin(ListedAdmin):
+    """Entries that belong to one app."""
+
     list_display = ("value", "app", "shown_state", "reason", "created_by", "created_at", "lifted_by")
     list_filter = (StateFilter,)
     list_select_related = ("app",)
     search_fields = ("=value", "=app__app_id", "app__name")
-    fields = ("app", "value", "state_word", "reason", "created_by", "created_at", "lifted_at", "lifted_by")
+    fields = ("app", "value", "shown_state", "reason", "created_by", "created_at", "lifted_at", "lifted_by")
     add_fields = ("app", "value", "reason")
     autocomplete_fields = ("app",)
+
+
+@admin.register(AppAddress)
+class AppAddressAdmin(AppListedAdmin):
+    form = AppAddressForm
 
     @deed(_("Lift: off the list, in force within five seconds"), permission="lift")
     def lift(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -259,12 +256,5 @@ class AppAddressAdmin(ListedAdmin):
 
 
 @admin.register(NotifyHost)
-class NotifyHostAdmin(ListedAdmin):
+class NotifyHostAdmin(AppListedAdmin):
     form = NotifyHostForm
-    list_display = ("value", "app", "shown_state", "reason", "created_by", "created_at", "lifted_by")
-    list_filter = (StateFilter,)
-    list_select_related = ("app",)
-    search_fields = ("=value", "=app__app_id", "app__name")
-    fields = ("app", "value", "state_word", "reason", "created_by", "created_at", "lifted_at", "lifted_by")
-    add_fields = ("app", "value", "reason")
-    autocomplete_fields = ("app",)
