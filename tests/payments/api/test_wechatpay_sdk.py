@@ -12,12 +12,12 @@ from openplatform.keys import live_platform_keys
 from payments.models import Order
 from sandbox import crypto
 from tests.factories import the_payment
-from tests.faults.conftest import Shop, shop
+from tests.faults.conftest import Shop, open_shop, shop
 from tests.payments.api.face import Program, web_process, workers
 from tests.sandbox.callers import Receiver, new_number
 from tests.sandboxes import running_sandbox, session_sandbox, wait_until
 
-__all__ = ["running_sandbox", "session_sandbox", "shop"]
+__all__ = ["open_shop", "running_sandbox", "session_sandbox", "shop"]
 
 
 @pytest.fixture
