@@ -11,7 +11,10 @@ PYTEST_ARGS ?= --numprocesses $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1
 # What `check --deploy` looks at: a deployment as docs/deploy.md describes it, with secrets that are none.
 DEPLOYMENT := SECRET_KEY=0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \
 	MASTER_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
-	PUBLIC_BASE_URL=https://pay.example.com ALLOWED_HOSTS=pay.example.com
+	PUBLIC_BASE_URL=https://pay.example.com ALLOWED_HOSTS=pay.example.com ALARM_WEBHOOK_URL=https://alarms.example.com/hook
+
+# Where it is set, each of the many processes that a run starts would compile all of our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint lock bench soak clean
@@ -49,9 +52,11 @@ lock:
 		--quiet pyproject.toml --extra dev --output-file requirements-dev.lock
 
 bench: $(VENV)/dev.stamp
+	@$(BIN)/python tests/benchmarks/idgen/gate.py
 	@$(BIN)/python tests/benchmarks/idgen/bench.py
 	@$(BIN)/python tests/benchmarks/limits/bench.py
 	@$(BIN)/python tests/benchmarks/gate/bench.py
+	@$(BIN)/python tests/benchmarks/bulkhead/bench.py
 
 soak: $(VENV)/dev.stamp
 	@exec $(BIN)/python -m pytest -m soak -s

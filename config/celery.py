@@ -8,6 +8,7 @@ from celery import Celery
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown
 
 from config.runtime import process
+from config.watch import Pulse
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -22,6 +23,7 @@ def _configuration() -> dict[str, Any]:
 app = Celery("fenpay")
 app.add_defaults(_configuration)
 app.autodiscover_tasks()
+app.steps["consumer"].add(Pulse)
 
 _worker: dict[str, int] = {}
 

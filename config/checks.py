@@ -9,13 +9,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import requests
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
 from config import tracing
+from openplatform.alarms.formats import BODIES
+from openplatform.models.endpoint import PROBE_NEVER_LATER
 
 MASTER_KEY_BYTES = 32
+HEALTH_TOKEN_LENGTH_MIN = 20
+WORKER_SILENT_MIN_S = 3  # it gives a sign every second at most
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -40,13 +45,17 @@ def check_secrets(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[Check
 def check_times(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
     """Each wait must fit into the one around it, or work is cut off, or given out twice."""
     celery = settings.CELERY
-    soft, hard = celery["task_soft_time_limit"], celery["task_time_limit"]
-    if soft <= 3 * settings.CHANNEL_DEADLINE_S:
+    limits = [
+        (celery["task_soft_time_limit"], celery["task_time_limit"]),
+        *((each["soft_time_limit"], each["time_limit"]) for each in celery["task_annotations"].values()),
+    ]
+    if celery["task_annotations"]["payments.drive_payment"]["soft_time_limit"] <= 3 * settings.CHANNEL_DEADLINE_S:
         yield Error("A task's soft limit is not above three times CHANNEL_DEADLINE_S.", id="fenpay.E010")
-    if hard <= soft:
+    if any(hard <= soft for soft, hard in limits):
         yield Error("A task's hard limit is not above its soft limit.", id="fenpay.E011")
+    longest = max(hard for _soft, hard in limits)
     visibility = celery["broker_transport_options"].get("visibility_timeout")
-    if visibility is not None and visibility <= hard * (1 + celery["worker_prefetch_multiplier"]):
+    if visibility is not None and visibility <= longest * (1 + celery["worker_prefetch_multiplier"]):
         yield Error(
             "The broker would give a task to a second worker while the first still runs it: visibility_timeout must be"
             " above the hard limit of the task and of those that wait before it.",
@@ -75,6 +84,54 @@ def check_notifications(app_configs: Sequence[Any] | None, **_: Any) -> Iterable
     ):  # fmt: skip
         if getattr(settings, name) < 1:
             yield Error(f"{name} is below 1: nothing would be sent to anybody.", id="fenpay.E018")
+    if PROBE_NEVER_LATER.total_seconds() < settings.NOTIFICATION_PROBE_S:
+        yield Error(
+            "NOTIFICATION_PROBE_S is above an hour: its wait would be taken for a wrong clock.", id="fenpay.E019"
+        )
+
+
+@register
+def check_alarms(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
+    """An alarm that cannot ring, or that never stops, is none."""
+    for name in (
+        "ALARM_CHECK_S", "ALARM_OPEN_CHECKS", "ALARM_CLOSE_CHECKS", "ALARM_BACKLOG_COUNT", "ALARM_BACKLOG_LATE_S",
+        "ALARM_UNKNOWN_S", "ALARM_BREAKER_S", "ALARM_BEAT_SILENT_S", "ALARM_CLOCK_SKEW_S",
+        "ALARM_HELD_COUNT", "ALARM_MESSAGES_PER_MINUTE",
+    ):  # fmt: skip
+        if getattr(settings, name) < 1:
+            yield Error(f"{name} is below 1.", id="fenpay.E030")
+    if settings.ALARM_WORKER_SILENT_S < WORKER_SILENT_MIN_S:
+        yield Error(
+            f"ALARM_WORKER_SILENT_S is below {WORKER_SILENT_MIN_S}: workers that are well would be missed.",
+            id="fenpay.E037",
+        )
+    if not 0 <= settings.ALARM_CLOSE_PERCENT < 100:
+        yield Error("ALARM_CLOSE_PERCENT is not between 0 and 99: an alarm would flap or never end.", id="fenpay.E031")
+    if settings.ALARM_REMIND_MINUTES < 0:
+        yield Error("ALARM_REMIND_MINUTES is below 0.", id="fenpay.E032")
+    if settings.ALARM_LANGUAGE not in dict(settings.LANGUAGES):
+        yield Error(f"ALARM_LANGUAGE is {settings.ALARM_LANGUAGE!r}, which nothing is written in.", id="fenpay.E033")
+    if settings.ALARM_WEBHOOK_FORMAT not in BODIES:
+        yield Error(
+            f"ALARM_WEBHOOK_FORMAT is {settings.ALARM_WEBHOOK_FORMAT!r}, not one of {', '.join(BODIES)}.",
+            id="fenpay.E034",
+        )
+    if settings.ALARM_WEBHOOK_URL and not _is_usable(settings.ALARM_WEBHOOK_URL):
+        yield Error("ALARM_WEBHOOK_URL is no http or https address in its normal form.", id="fenpay.E035")
+    if settings.HEALTH_TOKEN and len(settings.HEALTH_TOKEN) < HEALTH_TOKEN_LENGTH_MIN:
+        yield Error(f"HEALTH_TOKEN is shorter than {HEALTH_TOKEN_LENGTH_MIN} characters.", id="fenpay.E036")
+
+
+@register(deploy=True)
+def check_webhook(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
+    if not settings.ALARM_WEBHOOK_URL:
+        yield checks.Warning(
+            "ALARM_WEBHOOK_URL is not set: alarms are in the console and reach nobody.", id="fenpay.W109"
+        )
+    elif urlsplit(settings.ALARM_WEBHOOK_URL).scheme == "http":
+        yield checks.Warning("ALARM_WEBHOOK_URL is not https: its token goes out unencrypted.", id="fenpay.W110")
+    if settings.ALARM_WEBHOOK_SECRET and settings.ALARM_WEBHOOK_FORMAT == "wecom":
+        yield checks.Warning("ALARM_WEBHOOK_SECRET has no use: this bot takes no signature.", id="fenpay.W111")
 
 
 @register
@@ -91,6 +148,16 @@ def check_tracing(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[Check
 def check_sign_tests(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
     if settings.NOTIFICATION_SIGN_TESTS and not settings.CASHIER_SANDBOX:
         yield checks.Warning("NOTIFICATION_SIGN_TESTS: every merchant gets wrongly signed ones.", id="fenpay.W108")
+
+
+@register(deploy=True)
+def check_models(app_configs: Sequence[Any] | None, **_: Any) -> Iterable[CheckMessage]:  # noqa: ARG001
+    if settings.ALLOW_MODEL_CHANNELS:
+        yield checks.Warning(
+            "ALLOW_MODEL_CHANNELS: channels that are only models of one may take real money.",
+            hint="Silence it when the model that you use is certified with your acquirer: docs/adding-a-channel.md.",
+            id="fenpay.W112",
+        )
 
 
 @register(deploy=True)
@@ -132,6 +199,14 @@ def _is_master_key(value: str) -> bool:
     try:
         return len(base64.b64decode(value, validate=True)) == MASTER_KEY_BYTES
     except (binascii.Error, ValueError):
+        return False
+
+
+def _is_usable(url: str) -> bool:
+    """Sent as it is: what the library would change on its way out is refused there."""
+    try:
+        return urlsplit(url).scheme in {"http", "https"} and requests.Request("POST", url).prepare().url == url
+    except requests.RequestException:
         return False
 
 

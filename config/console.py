@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from openplatform.console.notifications import open_alarms_badge
+from openplatform.console.alarms import open_alarms_badge
 from payments.console.dashboard import open_cases_badge
 
 
@@ -37,7 +37,10 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
     ]),
     (gettext_lazy("Channels"), [
         Item("payments.channelaccount", gettext_lazy("Channel accounts"), "hub"),
+        Item("payments.channelcertificate", gettext_lazy("Channel certificates"), "verified"),
         Item("payments.callback", gettext_lazy("Callbacks"), "call_received"),
+        Item("payments.bill", gettext_lazy("Bills"), "request_quote"),
+        Item("payments.billrow", gettext_lazy("Bill rows"), "table_rows"),
         Item("payments.case", gettext_lazy("Cases"), "report", open_cases_badge),
     ]),
     (gettext_lazy("Merchants"), [
@@ -73,7 +76,10 @@ GROUPS: list[tuple[str | Promise, list[Item]]] = [
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar, with only what this operator may see."""
     overview = {"title": _("Overview"), "icon": "monitoring", "link": reverse("admin:index")}
-    groups: list[dict[str, Any]] = [{"items": [overview]}]
+    first = [overview]
+    if request.user.has_perms(["openplatform.view_alarm", "payments.view_payment"]):
+        first.append({"title": _("Health"), "icon": "cardiology", "link": reverse("console_health")})
+    groups: list[dict[str, Any]] = [{"items": first}]
     for title, items in GROUPS:
         shown = [_shown(request, item) for item in items if _may_see(request, item)]
         if shown:

@@ -46,6 +46,14 @@ def local_dir() -> Path:
     return Path(text("FENPAY_LOCAL_DIR", str(BASE_DIR / ".local")))
 
 
+def is_same_server(one: str, other: str) -> bool:
+    """Whether two URLs name one server, whatever the schemes and the databases in it."""
+    first, second = urlsplit(one), urlsplit(other)
+    if first.hostname or second.hostname:
+        return (first.hostname, first.port) == (second.hostname, second.port)
+    return first.path == second.path
+
+
 def database(url: str, *, options: dict[str, Any]) -> dict[str, Any]:
     """`postgresql://user:password@host:port/name?host=/socket/dir` as a Django DATABASES entry."""
     parts = urlsplit(url)

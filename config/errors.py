@@ -1,10 +1,20 @@
 """Answers for requests that no view took, or that broke one: a machine gets a problem, a person a page."""
 
+import re
+
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.views.debug import SafeExceptionReporterFilter
 
 from openplatform.context import current_request_id
 from openplatform.problems import InvalidRequest, NotFound, Problem, SystemProblem, plain_answer
+
+
+class ReporterFilter(SafeExceptionReporterFilter):
+    """What Django shows of the settings when a request breaks: no address either, for many hold a password."""
+
+    hidden_settings = re.compile(f"{SafeExceptionReporterFilter.hidden_settings.pattern}|_URL$", re.IGNORECASE)
+
 
 API_PREFIXES = ("/openapi/", "/sandbox/openapi/", "/v3/", "/callbacks/")
 

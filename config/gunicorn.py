@@ -53,13 +53,33 @@ proc_name = "fenpay-web"
 
 
 def pre_request(worker: Any, req: Any) -> None:  # noqa: ARG001 - gunicorn's signature
-    """Do not wait for the rest of a body for ever: gunicorn's own limits are for workers and for idle connections."""
+    """Do not wait for the rest of a body for ever: gunicorn's own limits are for workers and for idle connections. And
+    two Authorization headers are none.
+    """
     req.unreader.sock.settimeout(BODY_WAIT_S)
+    req.headers = _without_halves(req.headers)
+
+
+def _without_halves(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """gunicorn joins repeated headers by a comma, and so would two halves of an Authorization make a whole that nobody
+    sent. Joined by more they fit no grammar.
+    """
+    values = [value for name, value in headers if name == "AUTHORIZATION"]
+    if len(values) < 2:
+        return headers
+    return [*(pair for pair in headers if pair[0] != "AUTHORIZATION"), ("AUTHORIZATION", " , ".join(values))]
 
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
     """A worker must not outlive its arbiter."""
     process.tie_to_parent(server.pid, signal.SIGTERM)
+
+
+def post_worker_init(worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """What the first request would wait for."""
+    from openplatform import store  # noqa: PLC0415 - needs the settings
+
+    store.prepare()
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature

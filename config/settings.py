@@ -21,6 +21,7 @@ ALLOWED_HOSTS = env.listed("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 # Behind a proxy that ends TLS we see plain HTTP, while the browser names the public origin.
 CSRF_TRUSTED_ORIGINS = env.listed("CSRF_TRUSTED_ORIGINS", PUBLIC_BASE_URL)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.errors.ReporterFilter"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -94,6 +95,7 @@ DATABASES = {
 # --- broker and cache: hurry, never truth --------------------------------------------------------------------------
 BROKER_URL = env.text("BROKER_URL") or env.text("REDIS_URL") or places.broker_url(LOCAL_DIR)
 REDIS_URL = env.text("REDIS_URL") or places.redis_url(LOCAL_DIR)
+BROKER_IS_STORE = env.is_same_server(BROKER_URL, REDIS_URL)
 REDIS_TIMEOUT_S = env.seconds("REDIS_TIMEOUT_S", 0.1)  # a dead Redis must cost less than a patient caller notices
 
 # --- time and language -----------------------------------------------------------------------------------------------
@@ -199,6 +201,12 @@ ORDER_LIFETIME_MAX = timedelta(days=7)
 CHANNEL_DEADLINE_S = env.seconds("CHANNEL_DEADLINE_S", 10.0)
 CHANNEL_CONNECT_S = env.seconds("CHANNEL_CONNECT_S", 3.0)
 CHANNEL_PRIVATE_HOSTS = env.listed("CHANNEL_PRIVATE_HOSTS")  # the sandbox's host:port; production channels are public
+# Real money by a channel that is only a model of one: for who has certified it with the acquirer.
+ALLOW_MODEL_CHANNELS = env.flag("ALLOW_MODEL_CHANNELS", default=False)
+BILL_DEADLINE_S = env.seconds("BILL_DEADLINE_S", 120.0)  # of one file, from the first byte to the last
+BILL_BYTES_MAX = env.number("BILL_BYTES_MAX", 67_108_864)  # of a file as it comes, and of what is packed in it
+BILL_UNPACKED_BYTES_MAX = env.number("BILL_UNPACKED_BYTES_MAX", 536_870_912)
+BILL_STORE_S = 300  # to read a file of that size and to write its rows
 CREATE_WAIT_S = 3.0  # how long `POST /orders` waits for the channel unless the caller says otherwise
 CREATE_WAIT_MAX_S = 10.0
 CREATE_WAITERS_MAX = env.number("CREATE_WAITERS_MAX", 4)  # per web process: a slow channel may not take every thread
@@ -213,9 +221,26 @@ TEST_PLATFORM = env.flag("TEST_PLATFORM", default=CASHIER_SANDBOX)
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 HINTS_ENABLED = True
-# A step asks a channel up to three times: query, act, query.
-TASK_SOFT_LIMIT_S = int(3 * CHANNEL_DEADLINE_S) + 5
-TASK_HARD_LIMIT_S = TASK_SOFT_LIMIT_S + 5
+# The longest that a task may wait for others, by the deadlines of its calls; its limits follow from it. Each task that
+# calls somebody is here (a test looks). A step asks a channel up to three times: query, act, query. A delivery may be
+# followed by a test of the merchant's signature check.
+CONFORMANCE_BUDGET_S = 25.0  # after it nothing is sent
+STEP_DEADLINE_S = 3 * CHANNEL_DEADLINE_S
+TASK_DEADLINES_S = {
+    "payments.drive_payment": STEP_DEADLINE_S,
+    "payments.drive_refund": STEP_DEADLINE_S,
+    "payments.recheck_payment": STEP_DEADLINE_S,
+    "payments.fetch_certificates": CHANNEL_DEADLINE_S,
+    "payments.fetch_bill": CHANNEL_DEADLINE_S + BILL_DEADLINE_S + BILL_STORE_S,  # asked for, fetched, stored
+    "openplatform.deliver_notification": 2 * NOTIFICATION_TIMEOUT_S,
+    "openplatform.run_conformance": CONFORMANCE_BUDGET_S + 2 * NOTIFICATION_TIMEOUT_S,
+    "payments.watch": 40.0,
+}
+TASK_OTHERS_DEADLINE_S = 30.0  # of those that call nobody but the database and the broker, which have short limits
+TASK_SOFT_AFTER_S, TASK_HARD_AFTER_S = 5, 10
+TASK_HARD_LIMIT_S = int(STEP_DEADLINE_S) + TASK_HARD_AFTER_S  # of a step at a channel
+BILL_TASK_HARD_LIMIT_S = int(TASK_DEADLINES_S["payments.fetch_bill"]) + TASK_HARD_AFTER_S
+TASK_LONGEST_S = int(max(TASK_OTHERS_DEADLINE_S, *TASK_DEADLINES_S.values())) + TASK_HARD_AFTER_S
 CELERY: dict[str, Any] = {
     "broker_url": BROKER_URL,
     "broker_connection_retry_on_startup": True,
@@ -223,7 +248,7 @@ CELERY: dict[str, Any] = {
     "broker_transport_options": {
         # A message that nobody has acknowledged for so long is given out again. Above the hard limit of every task, or
         # a task that still runs would be given to a second worker; kombu looks every 5 s, not every 100 s.
-        "visibility_timeout": 2 * TASK_HARD_LIMIT_S + 20,
+        "visibility_timeout": 2 * TASK_LONGEST_S + 20,
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         # For a worker, above the second for which it blocks on the queue. Publishers wait less (openplatform/hints.py).
@@ -239,10 +264,17 @@ CELERY: dict[str, Any] = {
     "task_acks_late": True,
     "task_reject_on_worker_lost": False,  # rows are the truth: the sweep runs lost work again, with a count
     # A backstop for what has no deadline of its own. Only the prefork pool keeps them: never use threads or solo.
-    "task_soft_time_limit": TASK_SOFT_LIMIT_S,
-    "task_time_limit": TASK_HARD_LIMIT_S,
+    "task_soft_time_limit": int(TASK_OTHERS_DEADLINE_S) + TASK_SOFT_AFTER_S,
+    "task_time_limit": int(TASK_OTHERS_DEADLINE_S) + TASK_HARD_AFTER_S,
+    "task_annotations": {
+        name: {
+            "soft_time_limit": int(deadline_s) + TASK_SOFT_AFTER_S,
+            "time_limit": int(deadline_s) + TASK_HARD_AFTER_S,
+        }
+        for name, deadline_s in TASK_DEADLINES_S.items()
+    },
     "task_default_queue": "default",
-    "task_routes": {"openplatform.*": {"queue": "notifications"}},
+    "task_routes": {"openplatform.*": {"queue": "notifications"}, "payments.fetch_bill": {"queue": "bills"}},
     "task_serializer": "json",
     "accept_content": ["json"],
     "worker_pool": "prefork",
@@ -264,12 +296,41 @@ CELERY: dict[str, Any] = {
             "payments.sweep_payments": 2.0,
             "payments.sweep_refunds": 2.0,
             "payments.sweep_rechecks": 300.0,
+            "payments.sweep_certificates": 30.0,
+            "payments.plan_bills": 600.0,
+            "payments.sweep_bills": 30.0,
             "openplatform.sweep_notifications": 2.0,
+            "openplatform.sweep_conformance": 10.0,
             "openplatform.delete_old_idempotency_keys": 600.0,
             "config.delete_old_spans": 600.0,
         }.items()
     },
 }
+
+# --- alarms -----------------------------------------------------------------------------------------------------------
+# What docs/runbook.md says of each. A figure is an alarm after some checks in a row beyond its limit, and over after
+# some in a row at ALARM_CLOSE_PERCENT of it or less: in between nothing changes, so nothing flaps.
+ALARM_CHECK_S = env.number("ALARM_CHECK_S", 10)
+ALARM_OPEN_CHECKS = env.number("ALARM_OPEN_CHECKS", 3)
+ALARM_CLOSE_CHECKS = env.number("ALARM_CLOSE_CHECKS", 3)
+ALARM_CLOSE_PERCENT = env.number("ALARM_CLOSE_PERCENT", 50)
+ALARM_BACKLOG_COUNT = env.number("ALARM_BACKLOG_COUNT", 500)  # due and not done, of one channel or of notifications
+ALARM_BACKLOG_LATE_S = env.number("ALARM_BACKLOG_LATE_S", 120)  # how late the oldest of them is
+ALARM_UNKNOWN_S = env.number("ALARM_UNKNOWN_S", 1_800)  # since when a result is not known
+ALARM_BREAKER_S = env.number("ALARM_BREAKER_S", 120)  # for how long a breaker is open
+ALARM_WORKER_SILENT_S = env.number("ALARM_WORKER_SILENT_S", 30)  # a worker gives a sign in a third of it
+ALARM_BEAT_SILENT_S = env.number("ALARM_BEAT_SILENT_S", 60)  # how late a sweep is
+ALARM_CLOCK_SKEW_S = env.number("ALARM_CLOCK_SKEW_S", 5)  # a process's clock against the database's
+ALARM_HELD_COUNT = env.number("ALARM_HELD_COUNT", 1)  # notifications that were given up
+# Where whoever is on call is told. The address holds a token: like a password it is never logged or shown.
+ALARM_WEBHOOK_URL = env.text("ALARM_WEBHOOK_URL")
+ALARM_WEBHOOK_FORMAT = env.text("ALARM_WEBHOOK_FORMAT", "generic")  # generic | slack | wecom | dingtalk | feishu
+ALARM_WEBHOOK_SECRET = env.text("ALARM_WEBHOOK_SECRET")
+ALARM_LANGUAGE = env.text("ALARM_LANGUAGE", LANGUAGE_CODE)
+ALARM_MESSAGES_PER_MINUTE = env.number("ALARM_MESSAGES_PER_MINUTE", 10)  # beyond that, one summary
+ALARM_REMIND_MINUTES = env.number("ALARM_REMIND_MINUTES", 60)  # what nobody has acknowledged is told again; 0: never
+# Who presents it is told the figures at /health/queues; everybody else only whether all is well.
+HEALTH_TOKEN = env.text("HEALTH_TOKEN")
 
 # --- tracing and logs -------------------------------------------------------------------------------------------------
 TRACING = env.text("TRACING", "off")  # off | console (stored for the console) | otlp

@@ -18,5 +18,7 @@ os.environ.setdefault("LOG_FORMAT", "text")
 from config.settings import *  # noqa: F403
 
 TARGET_FROM_PATH = True
+WHITENOISE_AUTOREFRESH = True  # every test's client is a server that starts: none of them reads all static files
+REDIS_TIMEOUT_S = 2.0  # on a busy machine a store that is well answers late
 HINTS_ENABLED = False  # a test decides itself when a worker runs
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # operators' logins in tests only

@@ -25,7 +25,7 @@ QUEUE_SPANS_MAX = 4_096  # more than that and spans are dropped: memory is worth
 BATCH_SPANS_MAX = 256
 BATCH_DELAY_MS = 1_000
 EXPORT_TIMEOUT_S = 3
-UNTRACED_PREFIXES = ("/healthz", "/readyz", "/static/", "/favicon.ico")
+UNTRACED_PREFIXES = ("/healthz", "/readyz", "/health/", "/static/", "/favicon.ico")
 
 _providers: list[TracerProvider] = []
 

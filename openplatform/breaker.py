@@ -19,7 +19,8 @@ TRIAL_MS = 30_000  # longer than any call: a caller that died during its trial d
 
 logger = logging.getLogger(__name__)
 
-# One hash a breaker: points, open_until and open_for in milliseconds, trial_until. The store's clock is the only one.
+# One hash a breaker: points, opened_at, open_until and open_for in milliseconds, trial_until. The store's clock is the
+# only one. The names of those that are open are in a set, for there is no cheap way to search a store.
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
 _MAY_CALL = (
     _NOW
@@ -39,7 +40,11 @@ local open_for, open_max = tonumber(ARGV[4]), tonumber(ARGV[5])
 local v = redis.call('HMGET', KEYS[1], 'points', 'open_until', 'open_for')
 local points, was_open = tonumber(v[1] or 0), v[2]
 if not failed then
-  if was_open or points <= 1 then redis.call('DEL', KEYS[1]) return was_open and 'closed' or '' end
+  if was_open or points <= 1 then
+    redis.call('DEL', KEYS[1])
+    redis.call('SREM', KEYS[2], ARGV[6])
+    return was_open and 'closed' or ''
+  end
   redis.call('HSET', KEYS[1], 'points', points - 1)
   return ''
 end
@@ -48,6 +53,7 @@ points = math.min(points + 1, threshold)
 redis.call('HSET', KEYS[1], 'points', points)
 if points >= threshold then
   if was_open then open_for = math.min(tonumber(v[3]) * 2, open_max) end
+  if not was_open then redis.call('HSET', KEYS[1], 'opened_at', now) redis.call('SADD', KEYS[2], ARGV[6]) end
   redis.call('HSET', KEYS[1], 'open_until', now + open_for, 'open_for', open_for)
   redis.call('HDEL', KEYS[1], 'trial_until')
   redis.call('PEXPIRE', KEYS[1], open_for + memory)
@@ -57,6 +63,44 @@ redis.call('PEXPIRE', KEYS[1], memory)
 return ''
 """
 )
+
+
+_LIST = (
+    _NOW
+    + """
+local found = {}
+for _, name in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  local v = redis.call('HMGET', 'breaker:' .. name, 'opened_at', 'open_until')
+  if v[2] then
+    table.insert(found, {name, now - tonumber(v[1] or now), tonumber(v[2]) - now})
+  else
+    redis.call('SREM', KEYS[1], name)
+  end
+end
+return found
+"""
+)
+_OPEN_NAMES = "breakers:open"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenBreaker:
+    """One that holds back what can wait. `trial_in_s` is 0 when the next caller may try."""
+
+    name: str
+    open_for_s: int
+    trial_in_s: int
+
+
+def open_breakers() -> list[OpenBreaker]:
+    """All that are open, by name. Raises StoreDown."""
+    with store() as client:
+        found = client.eval(_LIST, 1, _OPEN_NAMES)
+    rows = sorted((name.decode(), int(open_ms), int(left_ms)) for name, open_ms, left_ms in found)
+    return [
+        OpenBreaker(name=name, open_for_s=open_ms // 1000, trial_in_s=max(0, left_ms) // 1000)
+        for name, open_ms, left_ms in rows
+    ]
 
 
 @dataclass(frozen=True)
@@ -75,7 +119,7 @@ class Breaker:
     def record(self, *, failed: bool) -> None:
         """How a call went, also one that did not ask first."""
         try:
-            change = self._run(_RECORD, int(failed), THRESHOLD, MEMORY_MS, OPEN_MS, OPEN_MAX_MS)
+            change = self._run(_RECORD, int(failed), THRESHOLD, MEMORY_MS, OPEN_MS, OPEN_MAX_MS, self.name)
         except StoreDown:
             return
         if change:
@@ -86,6 +130,6 @@ class Breaker:
         with store() as client:
             client.delete(f"breaker:{self.name}")
 
-    def _run(self, script: str, *arguments: int) -> Any:
+    def _run(self, script: str, *arguments: int | str) -> Any:
         with store() as client:
-            return client.eval(script, 1, f"breaker:{self.name}", *arguments)
+            return client.eval(script, 2, f"breaker:{self.name}", _OPEN_NAMES, *arguments)

@@ -1,11 +1,13 @@
 """Whose request it is, by address: the peer of the connection, or what our own proxies say of it."""
 
 import ipaddress
+import re
 
 from django.conf import settings
 from django.http import HttpRequest
 
 UNKNOWN = "0.0.0.0"  # noqa: S104 - stands for nobody: a peer on a Unix socket has no address
+_WITH_PORT = re.compile(r"(?P<v4>[0-9.]+):[0-9]{1,5}|\[(?P<v6>[^\[\]]*:[^\[\]]*)\](?::[0-9]{1,5})?")
 
 
 def client_ip(request: HttpRequest) -> str:
@@ -24,9 +26,15 @@ def client_ip(request: HttpRequest) -> str:
 
 
 def normal_ip(text: str) -> str:
-    """One text for one address; UNKNOWN for what is no address."""
+    """One text for one address; UNKNOWN for what is no address.
+
+    Proxies write it alone, as `192.0.2.1:4711`, `[2001:db8::1]` or `[2001:db8::1]:4711`, and each of these in quotes.
+    """
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    form = _WITH_PORT.fullmatch(text)
     try:
-        address = ipaddress.ip_address(text.strip("[]"))
+        address = ipaddress.ip_address(form["v4"] or form["v6"] if form else text)
     except ValueError:
         return UNKNOWN
     if isinstance(address, ipaddress.IPv6Address):

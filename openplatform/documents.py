@@ -59,8 +59,8 @@ class ProblemSerializer(serializers.Serializer[dict[str, object]]):
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key", {"type": "string", "pattern": "^[A-Za-z0-9_-]{16,64}$"}, OpenApiParameter.HEADER,
     description="Optional, and the same for each attempt of one write. The same request under the same key gets the"
-    " answer of the first, with `Idempotent-Replayed: true`, for seven days. Only final answers are kept: not 202, 400,"
-    " 401, 403, 429 and 5xx. Sign each attempt anew.",
+    " answer of the first, with `Idempotent-Replayed: true`, for seven days, if that was 2xx and not 202. After a"
+    " refusal it is judged anew. Sign each attempt anew.",
 )  # fmt: skip
 
 

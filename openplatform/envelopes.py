@@ -65,9 +65,9 @@ def seal_envelope(value: Mapping[str, Any], *, to: Recipient) -> str:
     return encrypt(plaintext, kid=to.serial_no, public_key_pem=to.public_key_pem)
 
 
-def encrypt(plaintext: str, *, kid: str, public_key_pem: str) -> str:
+def encrypt(plaintext: str, *, kid: str, public_key_pem: str, iss: str = OUR_NAME) -> str:
     """Text as a JWE. The caller says what it means."""
-    header = {"alg": ALG, "enc": ENC, "kid": kid, "iss": OUR_NAME}
+    header = {"alg": ALG, "enc": ENC, "kid": kid, "iss": iss}
     return jwe.encrypt_compact(header, plaintext, _public(public_key_pem), registry=_REGISTRY)
 
 

@@ -1,24 +1,31 @@
 """Waking a worker. A hint may be lost without harm: whatever it says, a sweep of the database finds too.
 
 So publishing must never make a caller wait. By default a dead broker holds a caller for a second, and one that accepts
-and is silent for ever; here one attempt has half a second, and after a failure nobody tries for a while.
+and is silent for ever; here one attempt has TIMEOUT_S, and after a failure nobody tries for a while. Where broker and
+store are one server, a request that has just waited for the store does not wait for the same silence again.
 """
 
 import logging
 import os
 import threading
 import time
+from functools import cache
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from kombu import Connection
 
+from openplatform import store
+
 logger = logging.getLogger(__name__)
 
-TIMEOUT_S = 0.5
+TIMEOUT_S = 0.4  # with REDIS_TIMEOUT_S before it, half a second for whoever meets a dead store and another dead broker
+LOCK_WAIT_S = 0.1  # for another thread's hint, which takes milliseconds unless it is about to fail
 QUIET_S = 5.0
+REDIS_PORT = 6379
 
 
 class _Publisher:
@@ -30,7 +37,7 @@ class _Publisher:
         self.quiet_until = 0.0
 
     def publish(self, name: str, *, queue: str, kwargs: dict[str, Any], delay_s: float = 0.0) -> bool:
-        if time.monotonic() < self.quiet_until or not self.lock.acquire(timeout=TIMEOUT_S):
+        if time.monotonic() < self.quiet_until or _has_just_been_silent() or not self.lock.acquire(timeout=LOCK_WAIT_S):
             return False
         try:
             if time.monotonic() < self.quiet_until:  # somebody failed while we waited
@@ -72,6 +79,27 @@ def _connect() -> Connection:
     return connection
 
 
+def short_connection() -> Connection:
+    """For whoever looks at the broker: like a hint, it gives up after about half a second. Close it."""
+    return _connect()
+
+
+def _has_just_been_silent() -> bool:
+    """Whether the broker's server is the store's, and failed a moment ago."""
+    return store.circuit.is_open and _server_of(settings.BROKER_URL) == _server_of(settings.REDIS_URL)
+
+
+@cache
+def _server_of(url: str) -> tuple[str, str | int]:
+    """Of a Redis: its socket, or host and port. Another kind of broker has a name of its own."""
+    parts = urlsplit(url)
+    if parts.scheme in {"unix", "redis+socket"}:
+        return "unix", unquote(parts.path)
+    if parts.scheme in {"redis", "rediss"}:
+        return (parts.hostname or "localhost"), parts.port or REDIS_PORT
+    return url, ""
+
+
 _publisher = _Publisher()
 
 
@@ -90,5 +118,5 @@ def hint(name: str, *, queue: str = "default", **kwargs: Any) -> None:
 
 
 def send_now(name: str, *, queue: str = "default", delay_s: float = 0.0, **kwargs: Any) -> bool:
-    """Wake a worker now, or in `delay_s`. False when the broker did not take it, within about half a second."""
+    """Wake a worker now, or in `delay_s`. False when the broker did not take it, within TIMEOUT_S."""
     return _publisher.publish(name, queue=queue, kwargs=kwargs, delay_s=delay_s)

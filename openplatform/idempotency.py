@@ -3,7 +3,8 @@
 1. A short transaction of its own claims the key: a rival hears at once that the request is being worked on. Inside the
    business transaction it would wait for the outcome instead.
 2. The handler runs.
-3. Its answer is kept and given again to whoever sends the same request under the same key.
+3. What it has done is kept, and told again to whoever sends the same request under the same key. A refusal is not: the
+   same request is judged anew.
 
 A process that dies in between leaves a lease that runs out, and the next one does the work again: that is safe, for the
 number in the body makes it the same order or refund. The header is not signed and need not be: it can only narrow.
@@ -48,12 +49,13 @@ class Answer:
 
     @property
     def is_final(self) -> bool:
-        """Whether the same request would deserve the same answer again.
+        """Whether it says what was done: only that must not be done twice.
 
-        Not so a request that did not reach its handler (400, 401, 403, 429), a failure of ours (5xx), and "we do not
-        know yet" (202): whoever asks again wants to hear what has become of it.
+        A refusal did nothing, and what it was about may be another a second later: a number that appears, a refund that
+        frees the rest, an account that is set up. The number in the signed body keeps it from being done twice. Nor is
+        "we do not know yet" (202) final: whoever asks again wants to hear what has become of it.
         """
-        return self.status not in {202, 400, 401, 403, 429} and self.status < 500
+        return 200 <= self.status < 300 and self.status != 202
 
 
 def begin(*, app_id: int, key: str, request: tuple[str, str, bytes], now: datetime) -> "IdempotencyRecord | Answer":

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +43,9 @@ _Name = tuple[int, str]
 _known: "TimedCache[_Name, AppKey]" = TimedCache(size=10_000, lifetime_s=STATUS_CACHE_S)
 # Apart, so that a flood of made-up names cannot push out the keys that are in use.
 _unknown: "TimedCache[_Name, bool]" = TimedCache(size=10_000, lifetime_s=STATUS_CACHE_S)
+# Serial number to app: every key that signs. Read only while somebody makes names up by the thousand.
+_registered: "TimedCache[str, dict[str, int]]" = TimedCache(size=1, lifetime_s=STATUS_CACHE_S)
+_reading_all = threading.Lock()
 _recipients: "TimedCache[int, tuple[AppKey, ...]]" = TimedCache(size=10_000, lifetime_s=STATUS_CACHE_S)
 _touched: "TimedCache[str, bool]" = TimedCache(size=10_000, lifetime_s=TOUCH_EVERY.total_seconds())
 
@@ -62,6 +66,14 @@ def find_credential(*, app_id: int, serial_no: str, now: datetime) -> Credential
         app_is_active=app.status == AppStatus.ACTIVE and app.merchant.status == MerchantStatus.ACTIVE,
         accepts_wechatpay_scheme=app.accepts_wechatpay_scheme,
     )
+
+
+def is_registered(*, app_id: int, serial_no: str) -> bool:
+    """Whether the app has a key of that number that could sign. Whether it counts now find_credential() decides.
+
+    However many names somebody makes up, all together cost one query in STATUS_CACHE_S.
+    """
+    return _signing_keys().get(serial_no) == app_id
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ def forget(*, app_id: int, serial_no: str) -> None:
     for cache in (_known, _unknown):
         cache.drop((app_id, serial_no))
     _recipients.drop(app_id)
+    _registered.clear()
 
 
 def remember_use(serial_no: str, *, now: datetime) -> None:
@@ -129,6 +142,22 @@ def _find(name: _Name) -> AppKey | None:
     else:
         _known.put(name, key, read_at=read_at)
     return key
+
+
+def _signing_keys() -> dict[str, int]:
+    known = _registered.get("all")
+    if known is not None:
+        return known
+    with _reading_all:
+        known = _registered.get("all")
+        if known is None:
+            read_at = time.monotonic()
+            counting = AppKey.objects.filter(
+                purpose=Purpose.SIGN, status__in=[AppKeyStatus.ACTIVE, AppKeyStatus.RETIRING]
+            )
+            known = dict(counting.values_list("pk", "app_id"))
+            _registered.put("all", known, read_at=read_at)
+        return known
 
 
 def _encryption_keys(app_id: int) -> tuple[AppKey, ...]:

@@ -82,6 +82,11 @@ class InvalidRequest(Problem):
     status, code, default_detail = 400, "INVALID_REQUEST", "The request is not well formed."
 
 
+class CursorUnknown(Problem):
+    status, code = 400, "CURSOR_UNKNOWN"
+    default_detail = "This cursor was not given to this app for this filter. Send the whole request as it was, with it."
+
+
 class _Unauthorized(Problem):
     status = 401
 

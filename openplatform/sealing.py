@@ -50,9 +50,10 @@ def unseal(blob: bytes, *, aad: str) -> bytes:
         raise SealingError("the blob is damaged or belongs to another row") from error
 
 
-def derived_key(purpose: str) -> bytes:
-    """32 bytes for something else than sealing, which tell nothing about the master key. Raises MasterKeyMissing."""
-    return hmac.digest(_master_key(), f"fenpay derived key:{purpose}".encode(), hashlib.sha256)
+def derived_keys(purpose: str) -> list[bytes]:
+    """32 bytes for something else than sealing, of each master key, today's first. Raises MasterKeyMissing."""
+    text = f"fenpay derived key:{purpose}".encode()
+    return [hmac.digest(key, text, hashlib.sha256) for key in _master_keys()]
 
 
 def current_header() -> bytes:

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from openplatform import idempotency
 from openplatform.conformance import run
+from openplatform.conformance import sweep as conformance_sweep
 from openplatform.notifications import delivery, sweep
 
 
@@ -25,4 +26,9 @@ def delete_old_idempotency_keys() -> None:
 
 @shared_task(name="openplatform.run_conformance")
 def run_conformance(*, run_id: int) -> None:
-    run.run_conformance(run_id=run_id, clock=timezone.now, budget_s=run.TASK_BUDGET_S)
+    run.run_conformance(run_id=run_id, clock=timezone.now, budget=run.task_budget())
+
+
+@shared_task(name="openplatform.sweep_conformance")
+def sweep_conformance() -> None:
+    conformance_sweep.sweep_conformance(now=timezone.now())

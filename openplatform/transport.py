@@ -11,20 +11,21 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import certifi
 import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPHeaderDict, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
@@ -32,6 +33,7 @@ from openplatform.addresses import is_public
 
 RESOLVER_THREADS = 8  # a thread that waits for a dead name server is left behind until the C library gives up
 READ_CHUNK_BYTES = 65_536
+ERROR_BYTES_MAX = 65_536  # of an answer that is no file, where a file was asked for
 EXCERPT_S = 1.0  # an answer whose status alone counts: how long its body may still arrive for whoever reads the log
 
 
@@ -266,11 +268,15 @@ def send(  # noqa: PLR0913 - the one place where a request is described
     private_hosts: frozenset[str] = frozenset(),
     session: Session | None = None,
     is_excerpt: bool = False,
+    into: BinaryIO | None = None,
+    repeated: Sequence[tuple[str, str]] = (),
 ) -> Reply:
     """Send one request and return the whole answer within `deadline_s` seconds of now, whatever the peer does.
 
     `private_hosts` names "host:port" pairs that may resolve to addresses that are not public. With `is_excerpt` the
-    status decides: of the body comes back what arrives of it, and neither its size nor its end is an error.
+    status decides: of the body comes back what arrives of it, and neither its size nor its end is an error. The body
+    of a 200 answer is written to `into` while it arrives, when that is given, and is empty in the reply.
+    `repeated` are headers that stand there once more, as no honest client sends them.
     Raises NotSent or NoAnswer; ValueError when `url` is not in its normal form (what was signed must be what is sent).
     """
     session = session or _own_session(private_hosts)
@@ -278,8 +284,11 @@ def send(  # noqa: PLR0913 - the one place where a request is described
     request = requests.Request(method, url, headers=sent_headers, data=body or None).prepare()
     if request.url != url:
         raise ValueError("the URL would be changed on its way out: pass it in its normal form")
+    if repeated:
+        # The library's own mapping has each name once, and the one below it takes this as well.
+        request.headers = HTTPHeaderDict([*request.headers.items(), *repeated])  # type: ignore[assignment]
     budget = _Budget(ends_at=time.monotonic() + deadline_s, connect_s=connect_s, private_hosts=private_hosts)
-    exchange = _exchange_for_excerpt if is_excerpt else _exchange
+    exchange = _exchange_for_excerpt if is_excerpt else partial(_exchange, into=into)
     with _spending(budget):
         try:
             return exchange(session, request, bytes_max=bytes_max)
@@ -287,16 +296,31 @@ def send(  # noqa: PLR0913 - the one place where a request is described
             raise NoAnswer("deadline" if time.monotonic() >= budget.ends_at else "connection_broken") from error
 
 
-def _exchange(session: Session, request: requests.PreparedRequest, *, bytes_max: int) -> Reply:
+def _exchange(
+    session: Session, request: requests.PreparedRequest, *, bytes_max: int, into: BinaryIO | None = None
+) -> Reply:
     answer = _answer(session, request)
     body = bytearray()
+    sink = into if answer.status_code == 200 else None
+    left = min(bytes_max, ERROR_BYTES_MAX) if into is not None and sink is None else bytes_max
     with _closed_unless_whole(answer) as reading:
         for chunk in _chunks(answer):
-            body += chunk
-            if len(body) > bytes_max:
+            left -= len(chunk)
+            if left < 0:
                 raise NoAnswer("body_too_large")
+            if sink is not None:
+                _keep(sink, chunk)
+            else:
+                body += chunk
         reading.is_whole = True
     return Reply(status=answer.status_code, headers=answer.headers, body=bytes(body))
+
+
+def _keep(into: BinaryIO, chunk: bytes) -> None:
+    try:
+        into.write(chunk)
+    except OSError as error:  # ours, and not the peer's: no room is left
+        raise NoAnswer("not_stored") from error
 
 
 def _exchange_for_excerpt(session: Session, request: requests.PreparedRequest, *, bytes_max: int) -> Reply:

@@ -5,9 +5,11 @@ console's cells.
 """
 
 from payments.console import (
+    bills,
     callbacks,
     cases,
     channel_accounts,
+    channel_certificates,
     events,
     ledger,
     notifications,
@@ -19,6 +21,17 @@ from payments.console import (
 )
 
 __all__ = [
-    "callbacks", "cases", "channel_accounts", "events", "ledger", "notifications", "orders", "pay_codes", "payments",
-    "policies", "refunds",
+    "bills",
+    "callbacks",
+    "cases",
+    "channel_accounts",
+    "channel_certificates",
+    "events",
+    "ledger",
+    "notifications",
+    "orders",
+    "pay_codes",
+    "payments",
+    "policies",
+    "refunds",
 ]  # fmt: skip

@@ -126,3 +126,10 @@ def yuan_text(fen: int) -> str:
     sign = "-" if fen < 0 else ""
     whole, rest = divmod(abs(fen), FEN_PER_YUAN)
     return f"{sign}{whole}.{rest:02d}"
+
+
+def fee_text(millifen: int) -> str:
+    """`24000` thousandths of a fen as "0.24" yuan, `24180` as "0.2418": exact, and no longer than it must be."""
+    sign = "-" if millifen < 0 else ""
+    fen, rest = divmod(abs(millifen), 1_000)
+    return f"{sign}{yuan_text(fen)}{f'{rest:03d}'.rstrip('0')}"

@@ -1,30 +1,39 @@
 """Every read that spans rows. Nothing here writes."""
 
-import time
-from collections.abc import Callable, Container
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from itertools import islice
 from typing import TypeVar
 
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 
+from openplatform.clocks import was_lately
 from openplatform.models import App
 from openplatform.models.app import AppStatus
 from openplatform.models.merchant import MerchantStatus
+from payments.channels.days import day_bounds, day_of
 from payments.errors import NotFound
-from payments.models import Order, PayCode, Payment, Refund
-from payments.models.driven import leased
-from payments.states import OrderStatus, RefundStatus
+from payments.models import (
+    Bill,
+    BillFile,
+    BillRow,
+    Case,
+    ChannelAccount,
+    LedgerEntry,
+    Order,
+    PayCode,
+    Payment,
+    Refund,
+    StateEvent,
+)
+from payments.models.driven import in_nobodys_hand
+from payments.states import BillKind, BillStatus, OrderEvent, OrderStatus, PaymentStatus, RowKind
 
 HINT_AGAIN_AFTER = timedelta(seconds=30)
-POLL_FIRST_S, POLL_LAST_S = 0.03, 0.25
+BOOKED_WITHIN = timedelta(hours=12)  # of a payment: what we heard of late is in our books of the next day
+ROWS_AT_ONCE = 1_000
 
-Row = TypeVar("Row", Order, Refund)
 AnyRow = TypeVar("AnyRow", bound=Model)
-
-# What a caller who waits is waiting to see the end of.
-ORDER_IN_FLIGHT = frozenset({OrderStatus.SUBMITTING})
-ORDER_ENDING = frozenset({OrderStatus.CLOSING})
-REFUND_IN_FLIGHT = frozenset({RefundStatus.SUBMITTING})
 
 
 def own_order(*, app: App, order_no: int) -> Order:
@@ -51,6 +60,20 @@ def own_order_at_channel(*, app: App, channel: str, out_trade_no: str = "", chan
             payments__is_surplus=False,
         )  # fmt: skip
     return _first(rows)
+
+
+def decided_status(order: Order) -> OrderStatus:
+    """The order's status, but what it was before as long as money that came late waits for a person's decision: for
+    whoever has one word for "paid" and acts on it.
+    """
+    status = OrderStatus(order.status)
+    is_returned = bool(order.refunded_fen + order.refund_reserved_fen)
+    if status is not OrderStatus.SUCCEEDED_LATE or is_returned:
+        return status
+    if not order.cases.filter(kind=Case.Kind.PAID_LATE, status=Case.Status.OPEN).exists():
+        return status
+    late = order.events.get(subject=StateEvent.Subject.ORDER, event=OrderEvent.PAID_LATE)
+    return OrderStatus(late.from_status)
 
 
 def own_refund(*, app: App, refund_no: int) -> Refund:
@@ -92,51 +115,113 @@ def order_no_of(*, app: App, order_no: str = "", out_trade_no: str = "") -> int:
     return number
 
 
-def wait_for_order(order: Order, *, in_states: frozenset[OrderStatus], wait_s: float) -> Order:
-    """The order once its status has left `in_states`, or as it is after `wait_s` seconds."""
-    return _wait(lambda: Order.objects.select_related("app").get(pk=order.pk), in_states=in_states, wait_s=wait_s)
+def due_payments(*, now: datetime, lease: timedelta, limit: int, channel: str = "") -> list[Payment]:
+    """Open payments that somebody should ask about, the longest overdue first; of one channel, or of all."""
+    rows = Payment.objects.filter(channel=channel) if channel else Payment.objects.all()
+    return list(_due(rows, now=now, lease=lease).only("payment_no", "channel")[:limit])
 
 
-def wait_for_refund(refund: Refund, *, in_states: frozenset[RefundStatus], wait_s: float) -> Refund:
-    """The refund once its status has left `in_states`, or as it is after `wait_s` seconds."""
-    return _wait(lambda: Refund.objects.select_related("order").get(pk=refund.pk), in_states=in_states, wait_s=wait_s)
-
-
-def _wait(read: Callable[[], Row], *, in_states: Container[str], wait_s: float) -> Row:
-    ends_at, pause_s = time.monotonic() + wait_s, POLL_FIRST_S
-    row = read()
-    while row.status in in_states and (left := ends_at - time.monotonic()) > 0:
-        time.sleep(min(pause_s, left))
-        pause_s = min(pause_s * 1.5, POLL_LAST_S)
-        row = read()
-    return row
-
-
-def due_payments(*, now: datetime, lease: timedelta, limit: int) -> list[Payment]:
-    """Open payments that somebody should ask about, the longest overdue first."""
-    return list(_due(Payment.objects.all(), now=now, lease=lease).only("payment_no", "channel")[:limit])
-
-
-def due_rechecks(*, now: datetime, limit: int) -> list[Payment]:
-    """Ended payments that are asked about once more, the longest overdue first."""
-    due = Payment.objects.filter(recheck_at__lte=now).order_by("recheck_at")
+def due_rechecks(*, now: datetime, limit: int, channel: str) -> list[Payment]:
+    """Ended payments of a channel that are asked about once more, the longest overdue first."""
+    due = Payment.objects.filter(channel=channel, recheck_at__lte=now).order_by("recheck_at")
     return list(due.only("payment_no", "channel")[:limit])
 
 
-def due_refunds(*, now: datetime, lease: timedelta, limit: int) -> list[Refund]:
-    """Open refunds that somebody should ask about, the longest overdue first."""
-    return list(_due(Refund.objects.select_related("payment"), now=now, lease=lease)[:limit])
+def due_refunds(*, now: datetime, lease: timedelta, limit: int, channel: str = "") -> list[Refund]:
+    """Open refunds that somebody should ask about, the longest overdue first; of one channel, or of all."""
+    rows = Refund.objects.select_related("payment")
+    return list(_due(rows.filter(payment__channel=channel) if channel else rows, now=now, lease=lease)[:limit])
+
+
+def due_bills(*, now: datetime, lease: timedelta, limit: int) -> list[Bill]:
+    """Bills that somebody should fetch, the longest overdue first."""
+    return list(_due(Bill.objects.only("id"), now=now, lease=lease)[:limit])
+
+
+def newest_bills(*, limit: int, **named: object) -> list[Bill]:
+    """Bills by the columns that are named, with their newest files; those of the last days first."""
+    bills = Bill.objects.filter(**named).select_related("newest_file")
+    return list(bills.order_by("-bill_date", "-id")[:limit])
+
+
+def bill_with_file(bill_id: int) -> Bill:
+    return Bill.objects.select_related("newest_file").get(pk=bill_id)
+
+
+def known_bills(*, first: date) -> set[tuple[int, str, date]]:
+    """Account, kind and day of the bills from the day `first` on."""
+    return set(Bill.objects.filter(bill_date__gte=first).values_list("account_id", "kind", "bill_date"))
+
+
+def accounts_for_bills(*, day: date) -> list[ChannelAccount]:
+    """The active accounts, and those where money moved on that day although they are active no more."""
+    accounts = ChannelAccount.objects.defer("secrets_sealed").order_by("pk")
+    moved = _booked(day).filter(payment__account=OuterRef("pk"))
+    return [*accounts.filter(is_active=True), *accounts.filter(Exists(moved), is_active=False)]
+
+
+def has_moved_money(account_id: int, *, day: date) -> bool:
+    """Whether our own books know of money that moved at the account on that day."""
+    return _booked(day).filter(payment__account_id=account_id).exists()
+
+
+def _booked(day: date) -> QuerySet[LedgerEntry]:
+    start, after = day_bounds(day)
+    return LedgerEntry.objects.filter(created_at__gte=start, created_at__lt=after + BOOKED_WITHIN)
+
+
+def bills_waited_for(*, before: datetime, limit: int) -> list[Bill]:
+    """Bills of days that are over, waited for since `before`; the oldest first."""
+    waited_for = Bill.objects.filter(status=BillStatus.WAITED_FOR, created_at__lte=before)
+    return list(waited_for.filter(bill_date__lt=day_of(before)).order_by("bill_date")[:limit])
+
+
+def trade_bills(account_id: int, days: list[date]) -> list[Bill]:
+    """With their newest files."""
+    bills = Bill.objects.filter(account_id=account_id, kind=BillKind.TRADE, bill_date__in=days)
+    return list(bills.select_related("newest_file"))
+
+
+def is_in_a_trade_bill(payment: Payment) -> bool:
+    """Whether any file of its account, also one that was replaced, lists it as paid."""
+    rows = BillRow.objects.filter(payment_no=payment.pk, kind=RowKind.PAYMENT)
+    return rows.filter(file__bill__account_id=payment.account_id).exists()
+
+
+def ended_at(payment: Payment) -> datetime | None:
+    """When a payment last ended unpaid."""
+    ends = payment.events.filter(refund=None, to_status__in=[PaymentStatus.CLOSED, PaymentStatus.FAILED])
+    return ends.filter(subject=StateEvent.Subject.PAYMENT).order_by("-id").values_list("created_at", flat=True).first()
+
+
+def paid_but_not_in(file: BillFile, *, account_id: int, day: date) -> Iterator[Payment]:
+    """Payments that were paid on that day as the channel told us, and that a trade bill's file lacks."""
+    start, after = day_bounds(day)
+    booked = _booked(day).filter(payment=OuterRef("pk"), kind=LedgerEntry.Kind.PAYMENT)
+    listed = BillRow.objects.filter(file=file, kind=RowKind.PAYMENT, payment_no=OuterRef("pk"))
+    paid = Payment.objects.filter(account_id=account_id, paid_at__gte=start, paid_at__lt=after)
+    return paid.filter(Exists(booked), ~Exists(listed)).only("pk", "amount_fen").iterator(chunk_size=ROWS_AT_ONCE)
+
+
+def listed_in(file: BillFile, *, account_id: int) -> Iterator[tuple[Payment, int]]:
+    """The account's payments that a trade bill's file lists, each with its amount there in fen.
+
+    Payment by payment from the rows: each statement stays small, however long the bill is.
+    """
+    rows = BillRow.objects.filter(file=file, kind=RowKind.PAYMENT, payment_no__isnull=False)
+    told = rows.values_list("payment_no", "amount_fen").iterator(chunk_size=ROWS_AT_ONCE)
+    while batch := {number: fen for number, fen in islice(told, ROWS_AT_ONCE) if number is not None}:
+        ours = Payment.objects.filter(pk__in=batch, account_id=account_id).only("pk", "amount_fen", "paid_at")
+        yield from ((payment, batch[payment.pk]) for payment in ours)
 
 
 def _due(rows: QuerySet[AnyRow], *, now: datetime, lease: timedelta) -> QuerySet[AnyRow]:
     return rows.filter(
         Q(next_check_at__lte=now),
-        Q(lease_until__isnull=True) | ~leased(now=now, lease=lease),
+        in_nobodys_hand(now=now, lease=lease),
         # A worker was woken for it a moment ago: give the queue time, but not for ever, for it may have lost the task.
-        # A hint from the future was written by a wrong clock.
         Q(hinted_at__isnull=True)
-        | Q(hinted_at__lte=now - HINT_AGAIN_AFTER)
-        | Q(hinted_at__gt=now)
+        | ~was_lately("hinted_at", now=now, within=HINT_AGAIN_AFTER)
         | Q(hinted_at__lt=F("next_check_at")),
     ).order_by("next_check_at")
 

@@ -1,4 +1,4 @@
-"""What a payment may do: the explicit graphs of order, payment and refund. Any pair that is not here is refused.
+"""What a payment may do: the explicit graphs of order, payment, refund and bill. Any pair that is not here is refused.
 
 Words: an order is the merchant's wish to be paid, a payment is one try on one channel. See docs/glossary.md.
 """
@@ -64,6 +64,44 @@ class RefundEvent(StrEnum):
     SUCCEEDED_LATE = "SUCCEEDED_LATE"  # done after we had called it failed
 
 
+class BillKind(StrEnum):
+    TRADE = "trade"  # each payment and refund
+    FUND_FLOW = "fund_flow"  # each movement of the merchant's money at the channel
+    FUND_FLOW_OPERATION = "fund_flow_operation"  # the same of its operating account
+    FUND_FLOW_FEES = "fund_flow_fees"  # the same of its account for fees
+
+
+class BillStatus(StrEnum):
+    WAITED_FOR = "WAITED_FOR"
+    FETCHED = "FETCHED"
+    EMPTY = "EMPTY"  # the channel says that nothing happened on that day
+    MISSING = "MISSING"  # should have been there for a day; still asked for, now and then
+    REFUSED = "REFUSED"  # the account may not have it; still asked for, now and then
+
+
+class BillEvent(StrEnum):
+    FETCHED = "FETCHED"
+    EMPTY = "EMPTY"
+    OVERDUE = "OVERDUE"
+    REFUSED = "REFUSED"
+
+
+class RowKind(StrEnum):
+    """What a line of a trade bill is about."""
+
+    PAYMENT = "payment"
+    REFUND = "refund"
+    REVERSAL = "reversal"  # a bar code's payment that was taken back without a refund of its own
+
+
+class RowState(StrEnum):
+    PAID = "PAID"
+    PROCESSING = "PROCESSING"
+    SUCCEEDED = "SUCCEEDED"
+    NOT_DONE = "NOT_DONE"
+    ABNORMAL = "ABNORMAL"
+
+
 _O, _OE = OrderStatus, OrderEvent
 _OPEN_ORDER = (_O.SUBMITTING, _O.UNKNOWN, _O.PAYING, _O.CLOSING)
 
@@ -116,13 +154,27 @@ REFUND_MOVES: dict[tuple[RefundStatus, RefundEvent], RefundStatus] = {
     # FAILED only when the channel says that the money is still with the merchant; never by time.
     **{(status, _RE.FAILED): _R.FAILED for status in _OPEN_REFUND},
     **{(status, _RE.ABNORMAL): _R.ABNORMAL for status in _OPEN_REFUND[:-1]},
+    # A person has acted, here or at the channel: the money is on its way again.
+    (_R.ABNORMAL, _RE.ACCEPTED): _R.PROCESSING,
     (_R.FAILED, _RE.SUCCEEDED_LATE): _R.SUCCEEDED,
+}
+
+_B, _BE = BillStatus, BillEvent
+_NO_BILL = (_B.WAITED_FOR, _B.MISSING, _B.REFUSED)
+
+# Nothing leads away from FETCHED: another file for the same day stands beside the first.
+BILL_MOVES: dict[tuple[BillStatus, BillEvent], BillStatus] = {
+    **{(status, _BE.FETCHED): _B.FETCHED for status in (*_NO_BILL, _B.EMPTY)},
+    **{(status, _BE.EMPTY): _B.EMPTY for status in _NO_BILL},
+    (_B.WAITED_FOR, _BE.OVERDUE): _B.MISSING,
+    **{(status, _BE.REFUSED): _B.REFUSED for status in (_B.WAITED_FOR, _B.MISSING)},
 }
 
 ORDER_OPEN = frozenset(_OPEN_ORDER)
 ORDER_PAID = frozenset({_O.SUCCEEDED, _O.SUCCEEDED_LATE})
 ORDER_UNPAID = frozenset({_O.CLOSED, _O.FAILED})
 PAYMENT_OPEN = frozenset(_OPEN_PAYMENT)
+BILL_SETTLED = frozenset({_B.FETCHED, _B.EMPTY})  # the channel has said what happened on that day
 REFUND_OPEN = frozenset(_OPEN_REFUND)  # ABNORMAL waits for a person, who may act at the channel: it is asked about too
 
 
@@ -139,6 +191,11 @@ def next_payment_status(status: PaymentStatus, event: OrderEvent) -> PaymentStat
 def next_refund_status(status: RefundStatus, event: RefundEvent) -> RefundStatus:
     """Where `event` takes a refund in `status`. Raises InvalidMove for any pair that is not in the table."""
     return _next(REFUND_MOVES, status, event, noun="refund")
+
+
+def next_bill_status(status: BillStatus, event: BillEvent) -> BillStatus:
+    """Where `event` takes a bill in `status`. Raises InvalidMove for any pair that is not in the table."""
+    return _next(BILL_MOVES, status, event, noun="bill")
 
 
 S = TypeVar("S", bound=StrEnum)

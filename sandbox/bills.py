@@ -15,6 +15,7 @@ from sandbox.models import PayOrder, Refund
 FEE_PER_MYRIAD = 60
 READY_HOUR = 9  # Beijing, of the day after
 NUMBER_LENGTH = 20
+BOMB_LINES = 400_000  # empty ones: 800 kB that are packed in one
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The sandbox's two clocks.
 
 Business time is virtual and can be advanced: expiry, schedules, refunds. Signatures and request timestamps use the real
-clock, because the other side checks them against its own.
+clock, because the other side checks them against its own; `clock_skew_s` makes that one wrong.
 """
 
 import time
@@ -30,7 +30,7 @@ def advance_to(moment: datetime) -> datetime:
 
 
 def request_time() -> int:
-    """Unix seconds against which a request's timestamp is checked."""
+    """Unix seconds against which a request's timestamp is checked, and with which an answer is signed."""
     return int(time.time() + options.get("clock_skew_s"))
 
 

@@ -16,6 +16,7 @@ from sandbox.plans import (
     ANY,
     BILL_FORM_TRICKS,
     BILL_ROW_TRICKS,
+    BILL_SIZE_TRICKS,
     BILL_ZIP_TRICKS,
     CALL_FAULTS,
     CALLS,
@@ -52,7 +53,7 @@ _ALLOWED: Mapping[str, Collection[str]] = {
     "pays": {"", "later", "before_answer", "after_close", "before_close"},
     "settles": {"", "SUCCESS", "ABNORMAL", "CLOSED"},
     "asks_end": {"", "SUCCESS", "PAYERROR", "REVOKED"},
-    "bill": {"", *BILL_ROW_TRICKS, *BILL_FORM_TRICKS, *BILL_ZIP_TRICKS},
+    "bill": {"", *BILL_ROW_TRICKS, *BILL_SIZE_TRICKS, *BILL_FORM_TRICKS, *BILL_ZIP_TRICKS},
     "alters": {"", "amount", "mchid", "appid", "unknown_order"},
     "tampers": {"", "ciphertext", "aad"},
 }

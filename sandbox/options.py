@@ -18,6 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "notify_shift_percent": 0.0,
     "next_certificate_percent": 0.0,
     "publish_next_certificate": False,
+    "public_key_only": False,
     "alipay_next_percent": 0.0,
     "alipay_user_ids": False,
     "alipay_notify_closed": False,
@@ -31,13 +32,16 @@ DEFAULTS: dict[str, Any] = {
 }
 HELP: dict[str, Any] = {
     "clock_offset_s": _("Business time runs ahead of the real clock by so many seconds."),
-    "clock_skew_s": _("The sandbox's own clock is wrong by so many seconds when it checks a request's timestamp."),
+    "clock_skew_s": _("The sandbox's own clock is wrong by so many seconds when it checks and signs timestamps."),
     "signed_errors": _("WeChat Pay: sign 4xx and 5xx answers too."),
     "notify_key": _("WeChat Pay: what signs notifications: public_key, certificate or next_certificate."),
     "notify_shift_key": _("WeChat Pay: what notifications move to, for the share below."),
     "notify_shift_percent": _("WeChat Pay: share of notifications that have moved, in percent."),
     "next_certificate_percent": _("WeChat Pay: share of answers in certificate mode signed by the next certificate."),
     "publish_next_certificate": _("WeChat Pay: list the next certificate in GET /v3/certificates."),
+    "public_key_only": _(
+        "WeChat Pay: the merchant has no certificates, only the public key: GET /v3/certificates is 404."
+    ),
     "alipay_next_percent": _("Alipay: share of answers and notifications signed by the next certificate."),
     "alipay_user_ids": _("Alipay: name buyers by user_id, as apps of old do, instead of open_id."),
     "alipay_notify_closed": _("Alipay: also tell of TRADE_CLOSED, which the default subscription leaves out."),

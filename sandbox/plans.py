@@ -15,8 +15,10 @@ CALLS = frozenset(
 NOTICES = frozenset({"notify_payment", "notify_refund"})
 ANY = "any"  # every call, never a notification
 BILL_ROW_TRICKS = ("missing_row", "extra_row", "amount_differs")
+BILL_SIZE_TRICKS = ("bomb",)  # small on the wire, and thousands of times that when it is unpacked
 BILL_FORM_TRICKS = ("wrong_hash", "expired_token", "extra_column", "float_count")  # WeChat Pay's files
 BILL_ZIP_TRICKS = ("truncated_zip", "utf8", "no_end_marker")  # Alipay's files
+_BILL_TRICKS = (*BILL_ROW_TRICKS, *BILL_SIZE_TRICKS, *BILL_FORM_TRICKS, *BILL_ZIP_TRICKS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,7 @@ CALL_FAULTS: Mapping[str, CallPlan] = {
     "refund_stuck": CallPlan(settles="SUCCESS", settle_s=-1),
     "bill_not_ready": CallPlan(error="STATEMENT_CREATING", executes=False),
     "bill_missing": CallPlan(error="NO_STATEMENT_EXIST", executes=False),
-} | {f"bill_{trick}": CallPlan(bill=trick) for trick in (*BILL_ROW_TRICKS, *BILL_FORM_TRICKS, *BILL_ZIP_TRICKS)}
+} | {f"bill_{trick}": CallPlan(bill=trick) for trick in _BILL_TRICKS}
 NOTICE_FAULTS: Mapping[str, NoticePlan] = {
     "duplicates": NoticePlan(copies=5),
     "out_of_order": NoticePlan(after_next=True),

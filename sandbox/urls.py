@@ -13,6 +13,7 @@ from sandbox.console import urls as console
 from sandbox.phone import home, sheets
 from sandbox.unionpay import orders as unionpay
 from sandbox.unionpay import phone as unionpay_phone
+from sandbox.unionpay import users as unionpay_users
 from sandbox.wechatpay import barcode, bills, certificates, oauth, orders, phone, refunds
 from sandbox.wechatpay.products import PRODUCTS
 
@@ -75,7 +76,7 @@ _ALIPAY = [
 ]
 _UNIONPAY = [
     path("gateway/api/pay/<unionpay_call:name>", unionpay.call),
-    path("qrcGtwWeb-web/api/userAuth", unionpay_phone.user_auth),
+    path("qrcGtwWeb-web/api/userAuth", unionpay_users.user_auth),
 ]
 _PHONE = [
     path("phone/", home.home),

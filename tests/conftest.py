@@ -9,9 +9,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+
+from tests.emptying import Emptying
+from tests.lent_keys import lending
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 # Without its background traffic: a test must not look anybody up.
@@ -124,6 +128,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef)
 
     with django_db_blocker.unblock():
         rest_truncate_triggers()
+        emptying = Emptying()
+    emptying.take_over()
     yield
     import idgen
 
@@ -152,6 +158,14 @@ def no_answer_holds_an_id_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
         return answer
 
     monkeypatch.setattr(Client, "request", request)
+
+
+@pytest.fixture(autouse=True)
+def keys_are_lent(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Only to a test whose rows go when it ends: a key whose row stays, cannot be used again."""
+    has_own_rows = request.node.get_closest_marker("django_db") or {"db", "transactional_db"} & {*request.fixturenames}
+    with lending() if has_own_rows else nullcontext():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from openplatform.models import App, Merchant
 from payments.channels.base import Accepted, Prepay, RefundFacts, RefundState, TradeFacts, TradeState
 from payments.models import ChannelAccount, Order, OrderWish, PayCode, Payment, Refund, RefundWish
 from payments.operations import orders, payments, refunds
+from tests.lent_keys import a_key_for_the_run
 
 NOW = datetime(2026, 1, 2, 4, 0, tzinfo=UTC)  # some time ago, so that what is valid since then is valid
 _count = itertools.count(1)
@@ -20,7 +20,7 @@ _count = itertools.count(1)
 @lru_cache(maxsize=1)
 def key_pair() -> tuple[str, str]:
     """A private and a public PEM, made once a run."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = a_key_for_the_run()
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -50,8 +50,22 @@ def an_account(merchant: Merchant, *, api_base: str = "http://127.0.0.1:9") -> C
     )  # fmt: skip
 
 
+def an_alipay_account(merchant: Merchant) -> ChannelAccount:
+    """The same at Alipay."""
+    private, public = key_pair()
+    return ChannelAccount.register(
+        merchant=merchant, channel="alipay", name="alipay", now=NOW, is_sandbox=True,
+        settings={
+            "app_id": "2021000000000001", "seller_id": "2088000000000001", "gateway": "http://127.0.0.1:9/gateway.do",
+            "alipay_keys": {"": public}, "oauth_authorize_url": "http://127.0.0.1:9/oauth",
+            "phone_base": "http://127.0.0.1:9/phone",
+        },
+        secrets={"private_key_pem": private},
+    )  # fmt: skip
+
+
 def a_pay_code(app: App | None = None) -> PayCode:
-    return PayCode.issue(app=app or an_app(), label="Fen Coffee", now=NOW)
+    return PayCode.issue(app=app or an_app(), channel="wechatpay", label="Fen Coffee", now=NOW)
 
 
 def an_order_wish(**changes: object) -> OrderWish:

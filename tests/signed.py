@@ -4,7 +4,6 @@ import base64
 import json
 import secrets
 import time
-from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -21,12 +20,6 @@ from tests.factories import NOW
 PREFIX = "/openapi/v1"
 
 
-@lru_cache
-def _pair(number: int) -> rsa.RSAPrivateKey:
-    """The pair of the `number`th merchant of a test; made once a run."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
 class Merchant:
     """Calls the API for `app` through Django's test client, with a key pair of its own."""
 
@@ -34,7 +27,7 @@ class Merchant:
 
     def __init__(self, app: App, *, scopes: list[str] | None = None) -> None:
         self.app = app
-        self.key = _pair(AppKey.objects.count())
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         public = self.key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )

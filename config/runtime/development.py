@@ -15,10 +15,10 @@ from config.runtime.postgres import START_TIMEOUT_S as POSTGRES_START_TIMEOUT_S
 from config.runtime.postgres import Postgres
 from config.runtime.supervisor import Job, Stage, python
 from config.runtime.valkey import Valkey
+from payments.channels.registry import CHANNELS
 
 HOST = "127.0.0.1"
 PROBE_TIMEOUT_S = 0.5
-CHANNELS = ("wechatpay", "alipay")  # a test compares it with the registry, which cannot be read without the settings
 
 
 class PortInUseError(RuntimeError):
@@ -109,6 +109,7 @@ def stages(*, local_dir: Path, ports: Ports, seeded: list[str]) -> Sequence[Stag
             _worker("worker", queues=("default", "notifications"), concurrency=4),
             # One each, as in production: a channel that hangs holds up nobody but itself.
             *(_worker(channel, queues=(f"channel.{channel}",), concurrency=2) for channel in CHANNELS),
+            _worker("bills", queues=("bills",), concurrency=1),
             _beat(),
             _web(port=ports.web),
         ],

@@ -22,7 +22,7 @@ def text(*, seeded: Sequence[str], local_dir: Path, ports: Ports) -> str:
         "",
         "fenpay is ready. Ctrl-C stops everything; the next start finds its data again.",
         "",
-        f"  cashier (scan or open)  {said['pay_code_url']}",
+        *(f"  cashier, {channel or 'any wallet':<14} {url}" for channel, url in said["pay_code_urls"].items()),
         f"  operator console        {said['console_url']}",
         f"                          login {login['username']}  password {login['password']}",
         f"  demo merchant           {demo}/",

@@ -51,7 +51,7 @@ from openplatform.target import (
 )
 
 READS = frozenset({"GET"})
-_MEDIA_TYPE = re.compile(r'application/json(\s*;\s*charset=("utf-8"|utf-8))?', re.IGNORECASE)
+_MEDIA_TYPE = re.compile(r'application/json([ \t]*;[ \t]*charset=("utf-8"|utf-8))?', re.IGNORECASE | re.ASCII)
 _LENGTH = re.compile(r"[0-9]{1,12}")
 
 
@@ -97,6 +97,7 @@ class Exchange:
     signer: Signer | None = None
     headers_doubled: bool = False
     verdict: limits.Verdict = field(default_factory=limits.Verdict)
+    unless_proven: Problem | None = None  # what everybody at this address is told whose signature is not right
 
     @property
     def is_read(self) -> bool:
@@ -112,9 +113,15 @@ Check = Callable[[Exchange], None]
 
 
 def check_blocked_address(exchange: Exchange) -> None:
-    """Before anything that the caller sent is looked at."""
-    if lists.current_lists().blocks_address(exchange.address, now=exchange.now):
-        raise Blacklisted
+    """Before anything that the caller sent is looked at. Whom a person blocked is refused here; an address that was
+    blocked by itself is refused for whoever proves nothing: its failures may be those of a neighbour.
+    """
+    known = lists.current_lists()
+    if known.blocks_address(exchange.address, now=exchange.now):
+        exchange.unless_proven = Blacklisted()
+        raise exchange.unless_proven
+    if known.suspects_address(exchange.address, now=exchange.now):
+        exchange.unless_proven = Blacklisted()
 
 
 def check_method(exchange: Exchange) -> None:
@@ -161,23 +168,26 @@ def check_media_type(exchange: Exchange) -> None:
 
 def check_address(exchange: Exchange) -> None:
     """Only looks. Whose request it is nobody knows yet, and many honest callers may share one address: what counts
-    against it are the refusals of those who prove nothing (`count_against_address`).
+    against it are the refusals of those who prove nothing (`count_against_address`), and they alone are refused for it.
     """
-    _ask_about_address(exchange, take=False)
+    if exchange.unless_proven is None:
+        exchange.verdict = limits.at_door(exchange.request, door=OPEN_API, take=False)
+        if exchange.verdict.is_denied:
+            exchange.unless_proven = RateLimited(retry_after_s=exchange.verdict.retry_after_s)
 
 
 def count_against_address(exchange: Exchange, refusal: Problem | None) -> None:
-    """One refusal more that this address got without proving who it is. Raises RateLimited when it had too many.
+    """One refusal more that this address got without proving who it is. Raises what it is told instead when it had too
+    many, or is blocked.
 
     Our own failures (5xx, and None for a bug) are not its fault.
     """
-    is_its_fault = refusal is not None and refusal.status < 500 and not isinstance(refusal, RateLimited)
-    if exchange.caller is None and is_its_fault:
-        _ask_about_address(exchange, take=True)
-
-
-def _ask_about_address(exchange: Exchange, *, take: bool) -> None:
-    exchange.verdict = limits.at_door(exchange.request, door=OPEN_API, take=take)
+    is_its_fault = refusal is not None and refusal.status < 500
+    if exchange.caller is not None or not is_its_fault:
+        return
+    if exchange.unless_proven is not None:
+        raise exchange.unless_proven
+    exchange.verdict = limits.at_door(exchange.request, door=OPEN_API, take=True)
     exchange.verdict.check()
 
 
@@ -189,6 +199,15 @@ def read_authorization(exchange: Exchange) -> None:
         exchange.authorization = parse_authorization(header)
     except AuthorizationMalformed as error:
         raise SignError(f"The Authorization header is malformed: {error}.") from error
+
+
+def check_named_key(exchange: Exchange) -> None:
+    """From a suspected address only a request goes on that names a key of that app; to make one up costs us nothing
+    more. What it proves is judged below, as for everybody.
+    """
+    named = exchange.authorization
+    if exchange.unless_proven and not keyring.is_registered(app_id=named.app_id, serial_no=named.serial_no):
+        raise exchange.unless_proven
 
 
 def read_body(exchange: Exchange) -> None:
@@ -206,8 +225,10 @@ def check_time(exchange: Exchange) -> None:
     if abs(exchange.now.timestamp() - exchange.authorization.timestamp) <= settings.TIMESTAMP_WINDOW_S:
         return
     find_key(exchange)
-    if not _is_signed(exchange):
-        failures.count_failure(exchange.address, now=exchange.now)
+    if _is_signed(exchange):
+        exchange.unless_proven = None
+    else:
+        _count_failure(exchange)
     raise SignError(
         f"The timestamp is more than {settings.TIMESTAMP_WINDOW_S} seconds from our clock.",
         extra={"server_time": int(exchange.now.timestamp())},
@@ -235,8 +256,9 @@ def find_key(exchange: Exchange) -> None:
 def check_signature(exchange: Exchange) -> None:
     credential = exchange.credential
     if not _is_signed(exchange) or credential is None:
-        failures.count_failure(exchange.address, now=exchange.now)
+        _count_failure(exchange)
         raise SignError
+    exchange.verdict = limits.Verdict()  # how the address stands does not concern whoever is proven
     exchange.caller = Caller(
         app_id=credential.app_id,
         merchant_id=credential.merchant_id,
@@ -244,6 +266,11 @@ def check_signature(exchange: Exchange) -> None:
         scheme=exchange.authorization.scheme,
         scopes=credential.scopes,
     )
+
+
+def _count_failure(exchange: Exchange) -> None:
+    if exchange.unless_proven is None:  # else it is refused already
+        failures.count_failure(exchange.address, now=exchange.now)
 
 
 def _is_signed(exchange: Exchange) -> bool:
@@ -328,7 +355,6 @@ def check_blocked_caller(exchange: Exchange) -> None:
         raise SignError
     if lists.current_lists().blocks_caller(app_id=caller.app_id, serial_no=caller.serial_no, now=exchange.now):
         raise Blacklisted
-    failures.remember_proven(exchange.address)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -339,6 +365,7 @@ CHECKS: tuple[Check, ...] = (
     check_media_type,
     check_address,
     read_authorization,
+    check_named_key,
     read_body,
     check_time,
     find_key,

@@ -14,6 +14,7 @@ from openplatform.api.serializers import (
     ReplaySerializer,
 )
 from openplatform.documents import answer, problems
+from openplatform.problems import CursorUnknown
 
 TAG_KEYS, TAG_NOTIFICATIONS = ["keys"], ["notifications"]
 APP_ID = "249831726539776001"
@@ -34,6 +35,10 @@ _ATTEMPT = {
     "attempt_no": 1, "kind": "scheduled", "attempted_at": "2026-01-02T04:01:12Z", "duration_ms": 5003,
     "status_code": None, "error": "timeout", "response_excerpt": None,
 }  # fmt: skip
+_ONE_MORNING = {
+    "status": "held", "created_from": "2026-01-02T00:00:00Z", "created_until": "2026-01-02T04:00:00Z",
+}  # fmt: skip
+_CURSOR = "A3eVBGILEAIABkdfvkYwAG9hf0zXqdDfc2TzzsUNVww"
 
 list_platform_keys = extend_schema(
     tags=TAG_KEYS, operation_id="listPlatformKeys", summary="Our public keys",
@@ -71,17 +76,23 @@ replay_notification = extend_schema(
 )  # fmt: skip
 replay_notifications = extend_schema(
     tags=TAG_NOTIFICATIONS, operation_id="replayNotifications", summary="Send many notifications again",
-    description="All that match, at most 1000 at once, the oldest first; they go out a few at a time. One that is at"
-    " the beginning of its schedule already is left as it is, so the same request again goes on with the rest.",
+    description="All that match, at most 1000 at once, the oldest first; they go out a few at a time. The same request"
+    " with `next_cursor` as its `cursor` goes on with the rest, until that is null: each is sent again once, however"
+    " many there are and whatever becomes of them meanwhile. After an answer that got lost send the same request once"
+    " more; the first one, which has no cursor, within a minute. Left out are notifications that are at the beginning"
+    " of their schedule already, and those that are newer than the first request.",
     request=ReplaySerializer,
     examples=[
         OpenApiExample(
             "one morning", request_only=True,
-            value={"status": "held", "created_from": "2026-01-02T00:00:00Z", "created_until": "2026-01-02T04:00:00Z"},
+            value=_ONE_MORNING,
         ),
+        OpenApiExample("the next part", request_only=True, value=_ONE_MORNING | {"cursor": _CURSOR}),
     ],
     responses={
         202: answer(ReplayedSerializer, "They are owed again.",
-                    all_of_them={"app_id": APP_ID, "replayed_count": 12, "has_more": False}),
+                    all_of_them={"app_id": APP_ID, "replayed_count": 12, "has_more": False, "next_cursor": None},
+                    a_part={"app_id": APP_ID, "replayed_count": 1000, "has_more": True, "next_cursor": _CURSOR}),
+        **problems(also=[CursorUnknown()]),
     },
 )  # fmt: skip

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from openplatform.key_material import Purpose
 from openplatform.models import Notification, NotificationAttempt, PlatformKey
 from openplatform.models.notification import AttemptKind, NotificationStatus
-from openplatform.notifications.replay import Filter
+from openplatform.notifications.replay import Filter, Replayed
 from openplatform.serializers import MomentField, StrictSerializer
 
 LIMIT_DEFAULT = 50
@@ -44,27 +44,36 @@ class ReplaySerializer(StrictSerializer):
     object_no = serializers.RegexField(ID, required=False, help_text="of the order or the refund")
     created_from = MomentField(required=False, help_text="created at this time or later")
     created_until = MomentField(required=False, help_text="created before this time")
+    cursor = serializers.CharField(
+        required=False, help_text="`next_cursor` of the answer before; the rest of the request stays as it was"
+    )
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:
-        if not data:
-            raise serializers.ValidationError("name at least one of " + ", ".join(self.fields))
+        if not set(data) - {"cursor"}:
+            names = [name for name in self.get_fields() if name != "cursor"]
+            raise serializers.ValidationError("name at least one of " + ", ".join(names))
         start, end = data.get("created_from"), data.get("created_until")
         if start and end and start >= end:
             raise serializers.ValidationError({"created_until": ["must be after created_from"]})
         return data
 
-    def matching(self, *, app_id: int) -> Filter:
-        """Of that app and of no other."""
-        wanted = dict(self.validated_data)
-        if "object_no" in wanted:
-            wanted["object_no"] = int(wanted["object_no"])
-        return Filter(app_id=app_id, **wanted)
+    def wanted(self, *, app_id: int) -> dict[str, Any]:
+        """The arguments of `replay_matching`: of that app and of no other."""
+        parts = dict(self.validated_data)
+        cursor = parts.pop("cursor", "")
+        if "object_no" in parts:
+            parts["object_no"] = int(parts["object_no"])
+        return {"matching": Filter(app_id=app_id, **parts), "cursor": cursor}
 
 
 class ReplayedSerializer(serializers.Serializer[Any]):
     app_id = serializers.CharField()
     replayed_count = serializers.IntegerField(help_text="at most 1000, the oldest first")
-    has_more = serializers.BooleanField(help_text="the same request again goes on with the rest")
+    has_more = serializers.BooleanField(help_text="whether there is a next_cursor")
+    next_cursor = serializers.CharField(
+        allow_null=True,
+        help_text="the same request with this as its `cursor` goes on with the rest; null: that was all",
+    )
 
 
 class AttemptSerializer(serializers.Serializer[Any]):
@@ -150,6 +159,14 @@ def present_attempt(attempt: NotificationAttempt) -> dict[str, Any]:
         "status_code": attempt.status_code,
         "error": attempt.error or None,
         "response_excerpt": attempt.response_excerpt or None,
+    }
+
+
+def present_replayed(replayed: Replayed) -> dict[str, Any]:
+    return {
+        "replayed_count": replayed.count,
+        "has_more": replayed.next_cursor is not None,
+        "next_cursor": replayed.next_cursor,
     }
 
 

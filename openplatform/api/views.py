@@ -18,11 +18,13 @@ from openplatform.api.serializers import (
     present_attempt,
     present_notification,
     present_platform_key,
+    present_replayed,
 )
 from openplatform.keys import live_platform_keys
+from openplatform.notifications import cursors
 from openplatform.notifications.queries import NotificationNotFound, own_notification, own_notifications
 from openplatform.notifications.replay import replay_matching, replay_one
-from openplatform.problems import MethodNotAllowed, NotFound, Problem, plain_answer, translate
+from openplatform.problems import CursorUnknown, MethodNotAllowed, NotFound, Problem, plain_answer, translate
 from openplatform.scopes import ANY_KEY, Scope
 from openplatform.serializers import NoFields
 
@@ -30,6 +32,11 @@ from openplatform.serializers import NoFields
 @translate(NotificationNotFound)
 def _not_found(_error: NotificationNotFound) -> Problem:
     return NotFound()
+
+
+@translate(cursors.CursorUnknown)
+def _cursor_unknown(_error: cursors.CursorUnknown) -> Problem:
+    return CursorUnknown()
 
 
 class PlatformKeysView(OpenApiView):
@@ -96,8 +103,8 @@ class ReplayNotificationView(OpenApiView):
 class ReplayNotificationsView(OpenApiView):
     """Send again all that match, up to 1000 at once, the oldest first. They go out a few at a time.
 
-    A notification that is at the beginning of its schedule already is left as it is. So the same request again, after
-    an answer that never came or that said `has_more`, goes on with the rest and sends nothing twice before its time.
+    The same request with `next_cursor` as its `cursor` goes on with the rest, until that is null: each is sent again
+    once, however many there are. After an answer that never came the same request is sent once more.
     """
 
     scopes = {"POST": Scope.QUERIES_READ}
@@ -107,9 +114,8 @@ class ReplayNotificationsView(OpenApiView):
         wish = ReplaySerializer(data=request.data)
         wish.is_valid(raise_exception=True)
         app_id = self.caller.app_id
-        replayed = replay_matching(matching=wish.matching(app_id=app_id), now=timezone.now())
-        answer = {"app_id": str(app_id), "replayed_count": replayed.count, "has_more": replayed.has_more}
-        return Response(answer, status=202)
+        replayed = replay_matching(**wish.wanted(app_id=app_id), now=timezone.now())
+        return Response({"app_id": str(app_id), **present_replayed(replayed)}, status=202)
 
 
 def schema_view(request: HttpRequest) -> HttpResponse:

@@ -1,13 +1,12 @@
 """Blocking by itself: an address whose signatures fail again and again is kept out for a while.
 
-Only the address counts. The app and the key are what the stranger wrote down: they would be the victim's.
+Only the address counts. The app and the key are what the stranger wrote down: they would be the victim's. And it is
+kept out for whoever proves nothing: a merchant behind the same address as an attacker (an office, a cloud's shared way
+out) signs correctly and passes (openplatform.api.checks).
 
 What is not an attack and looks like one:
 - A merchant with a wrong clock signs correctly. Its requests are refused and do not count (openplatform.api.checks), so
   it goes on hearing in every answer what our clock says.
-- A merchant behind the same address as an attacker (an office, a cloud's shared way out) has lately signed correctly
-  from there. Such an address is never blocked by itself: that would let the attacker shut the merchant out. It is
-  logged, and a person decides. A stranger cannot earn this, for it takes a key that we registered.
 - Addresses inside our own network, and an address that we do not know, stand for many: a proxy that is not counted in
   TRUSTED_PROXY_COUNT would be blocked with everybody behind it.
 
@@ -15,7 +14,6 @@ IPv6 counts and is blocked by /64, which one customer has to itself; by single a
 """
 
 import logging
-import time
 from datetime import datetime
 
 from django.conf import settings
@@ -24,14 +22,10 @@ from django.db import DatabaseError, InterfaceError
 from openplatform.addresses import is_public
 from openplatform.blocks import lists
 from openplatform.blocks.networks import Network, owned_network, place_text, read_address
-from openplatform.caches import TimedCache
 from openplatform.models.blocks import BlockEntry
 from openplatform.store import StoreDown, store
 
 WINDOW_S = 300
-PROVEN_LIFETIME_S = 86_400
-PROVEN_AGAIN_AFTER_S = 300.0
-_CROSSED, _CROSSED_BUT_PROVEN = 1, 2
 
 # The times of the last failures, as many as the limit has: exact, unlike a count that starts anew at fixed times.
 # Crossing empties the list, so of all processes one hears of it.
@@ -45,11 +39,10 @@ redis.call('PEXPIRE', KEYS[1], window_ms)
 local oldest_ms = redis.call('LINDEX', KEYS[1], limit - 1)
 if not oldest_ms or now_ms - tonumber(oldest_ms) > window_ms then return 0 end
 redis.call('DEL', KEYS[1])
-return 1 + redis.call('EXISTS', KEYS[2])
+return 1
 """
 
 logger = logging.getLogger(__name__)
-_proven: "TimedCache[Network, bool]" = TimedCache(size=10_000, lifetime_s=PROVEN_AGAIN_AFTER_S)
 
 
 def count_failure(address: str, *, now: datetime) -> None:
@@ -58,27 +51,11 @@ def count_failure(address: str, *, now: datetime) -> None:
     if network is None:
         return
     try:
-        outcome = _count(network)
+        is_one_too_many = _count(network)
     except StoreDown:
         return
-    if outcome == _CROSSED:
+    if is_one_too_many:
         _block(network, now=now)
-    elif outcome == _CROSSED_BUT_PROVEN:
-        logger.warning("many wrong signatures from %s, not blocked: a merchant calls from there", network)
-
-
-def remember_proven(address: str) -> None:
-    """A request from this address was signed by a merchant's key. Told to the store once in a while, not each time."""
-    network = _owned(address)
-    if network is None or _proven.get(network):
-        return
-    told_at = time.monotonic()
-    try:
-        with store() as client:
-            client.set(_proven_key(network), 1, ex=PROVEN_LIFETIME_S)
-    except StoreDown:
-        return
-    _proven.put(network, True, read_at=told_at)  # noqa: FBT003 - the value of a set
 
 
 def _countable(address: str, *, now: datetime) -> Network | None:
@@ -93,14 +70,10 @@ def _owned(address: str) -> Network | None:
     return owned_network(read_address(address)) if is_public(address) else None
 
 
-def _count(network: Network) -> int:
+def _count(network: Network) -> bool:
+    key = f"block:failures:{place_text(network)}"
     with store() as client:
-        keys = (f"block:failures:{place_text(network)}", _proven_key(network))
-        return int(client.eval(_COUNT, len(keys), *keys, settings.AUTO_BLOCK_FAILURES, WINDOW_S * 1000))
-
-
-def _proven_key(network: Network) -> str:
-    return f"block:proven:{place_text(network)}"
+        return bool(client.eval(_COUNT, 1, key, settings.AUTO_BLOCK_FAILURES, WINDOW_S * 1000))
 
 
 def _block(network: Network, *, now: datetime) -> None:

@@ -22,6 +22,7 @@ from openplatform.blocks.networks import FOR_EVER, Address, Network, NetworkTabl
 from openplatform.blocks.values import Kind, host_and_above, host_text, payer_index
 from openplatform.caches import TimedCache
 from openplatform.client_ip import UNKNOWN
+from openplatform.models.blind_key import BlindKey
 from openplatform.models.blocks import AppAddress, BlockEntry, BlockSource, ExemptAddress, ListMarker, NotifyHost
 
 REFRESH_S = 4.0  # with the time that reading takes, a change is in force everywhere within five seconds
@@ -37,20 +38,31 @@ class Lists:
 
     marker: uuid.UUID | None
     named: NetworkTable  # addresses that a person blocked: no exemption helps
-    caught: NetworkTable  # networks, and what was blocked automatically
+    caught: NetworkTable  # networks that a person blocked
+    suspected: NetworkTable  # what was blocked automatically
     exempt: NetworkTable
     others: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    payer_keys: tuple[bytes, ...] = field(default=(), repr=False)
     app_places: Mapping[int, NetworkTable] = field(default_factory=dict)
     notify_hosts: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
     def blocks_address(self, text: str, *, now: datetime) -> bool:
-        """`text` as client_ip() gives it. Who has no address that we know cannot be told from others: not blocked."""
+        """By a person, for everybody there. `text` as client_ip() gives it. Who has no address that we know cannot be
+        told from others: not blocked.
+        """
         if text == UNKNOWN:
             return False
         address, at = read_address(text), now.timestamp()
         return self.named.holds(address, at=at) or (
             self.caught.holds(address, at=at) and not self.exempt.holds(address, at=at)
         )
+
+    def suspects_address(self, text: str, *, now: datetime) -> bool:
+        """Whether too many signatures from there were wrong: it is blocked for all whose own is not right."""
+        if text == UNKNOWN:
+            return False
+        address, at = read_address(text), now.timestamp()
+        return self.suspected.holds(address, at=at) and not self.exempt.holds(address, at=at)
 
     def exempts(self, address: Address, *, now: datetime) -> bool:
         return self.exempt.holds(address, at=now.timestamp())
@@ -59,7 +71,8 @@ class Lists:
         return self._blocks(Kind.APP, str(app_id), now=now) or self._blocks(Kind.SERIAL, serial_no, now=now)
 
     def blocks_payer(self, payer_id: str, *, now: datetime) -> bool:
-        return bool(payer_id) and self._blocks(Kind.PAYER_HASH, payer_index(payer_id), now=now)
+        indexes = [payer_index(payer_id, key=key) for key in self.payer_keys] if payer_id else []
+        return any(self._blocks(Kind.PAYER_HASH, index, now=now) for index in indexes)
 
     def blocks_host(self, host: str, *, now: datetime) -> bool:
         """A name is blocked with every name below it: below one's own domain, new names cost nothing."""
@@ -154,12 +167,15 @@ def _compiled(
 ) -> Lists:
     named: list[tuple[str, float]] = []
     caught: list[tuple[str, float]] = []
+    suspected: list[tuple[str, float]] = []
     others: dict[tuple[str, str], float] = {}
     for kind, value, source, expires_at in entries:
         until = FOR_EVER if expires_at is None else expires_at.timestamp()
         if kind not in {Kind.IP, Kind.CIDR}:
             others[kind, value] = until
-        elif kind == Kind.IP and source == BlockSource.MANUAL:
+        elif source == BlockSource.AUTO:
+            suspected.append((value, until))
+        elif kind == Kind.IP:
             named.append((value, until))
         else:
             caught.append((value, until))
@@ -167,8 +183,10 @@ def _compiled(
         marker=marker,
         named=NetworkTable(_places(named)),
         caught=NetworkTable(_places(caught)),
+        suspected=NetworkTable(_places(suspected)),
         exempt=_lasting(exempt),
         others=others,
+        payer_keys=BlindKey.all_keys() if any(kind == Kind.PAYER_HASH for kind, _value in others) else (),
         app_places={app_id: _lasting(values) for app_id, values in _by_app(app_places).items()},
         notify_hosts={app_id: frozenset(values) for app_id, values in _by_app(notify_hosts).items()},
     )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from openplatform.blind_index import blind_index
@@ -35,9 +35,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """`stored` is what is compared; `tail` the last characters of what must not be stored, for people."""
+    """`stored` is what is compared. What must not be stored is `secret` instead: its index is compared, and `tail`, its
+    last characters, are for people.
+    """
 
-    stored: str
+    stored: str = ""
+    secret: str = field(default="", repr=False)
     tail: str = ""
 
 
@@ -116,8 +119,8 @@ def read_place(text: str) -> Network:
     return place_of((_network if "/" in text else _address)(text).stored)
 
 
-def payer_index(payer_id: str) -> str:
-    return blind_index(PAYER_INDEX, payer_id)
+def payer_index(payer_id: str, *, key: bytes) -> str:
+    return blind_index(key=key, kind=PAYER_INDEX, text=payer_id)
 
 
 def host_text(host: str) -> str:
@@ -173,7 +176,7 @@ def _serial(text: str) -> Value:
 def _payer(text: str) -> Value:
     if not _PAYER.fullmatch(text):
         raise NotAPayer
-    return Value(stored=payer_index(text), tail=text[-TAIL_LENGTH:])
+    return Value(secret=text, tail=text[-TAIL_LENGTH:])
 
 
 def _host(text: str) -> Value:

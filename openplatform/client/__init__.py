@@ -28,6 +28,7 @@ from openplatform.client.results import (
     Order,
     PlatformKey,
     Refund,
+    ReplayedPart,
     SentNotification,
 )
 from openplatform.client.retries import NO_RETRIES, Retries
@@ -51,6 +52,7 @@ __all__ = [
     "Order",
     "PlatformKey",
     "Refund",
+    "ReplayedPart",
     "Retries",
     "SentNotification",
     "answer_challenge",

@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--channel", default="wechatpay")
     create.add_argument("--method", default="jsapi", choices=["jsapi", "native"])
     create.add_argument("--openid", help="the payer, for jsapi")
+    create.add_argument("--client-ip", help="the payer's address, where the channel wants it")
     create.add_argument("--encrypt", action="store_true", help="send the payer encrypted to the platform's key")
     create.add_argument("--out-trade-no", help="your own number; made up when not given")
     create.add_argument("--notify-url")
@@ -69,8 +70,11 @@ def _request(config: Config, arguments: argparse.Namespace) -> Request:
     for name in ("amount", "subject", "channel", "method", "notify_url", "return_url"):
         if value := getattr(arguments, name):
             wish[name] = value
-    if arguments.openid:
-        wish["payer"] = encrypt_payer(config, arguments.openid) if arguments.encrypt else {"openid": arguments.openid}
+    payer = {name: value for name in ("openid", "client_ip") if (value := getattr(arguments, name))}
+    if payer:
+        wish["payer"] = (
+            encrypt_payer(config, arguments.openid, client_ip=arguments.client_ip or "") if arguments.encrypt else payer
+        )
     return "POST", f"{config.prefix}/orders", wish
 
 

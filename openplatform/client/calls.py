@@ -6,12 +6,21 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self, TypeVar
 
 from openplatform.client.config import Config
 from openplatform.client.errors import ApiError, NoAnswer, NotDecided, NotVerified
-from openplatform.client.results import NotificationPage, Order, PlatformKey, PlatformKeys, Refund, SentNotification
+from openplatform.client.results import (
+    NotificationPage,
+    Order,
+    PlatformKey,
+    PlatformKeys,
+    Refund,
+    ReplayedPart,
+    SentNotification,
+)
 from openplatform.client.retries import STATUSES, Retries
 from openplatform.client.sending import Call, Document, Sender
 
@@ -162,6 +171,38 @@ class Client:
         answer = self._write(f"notifications/{_number(event_id)}/replay", None, event_id=event_id)
         return SentNotification.read(answer)
 
+    def replay_notifications(
+        self, *, status: str | None = None, event_type: str | None = None, object_no: str | None = None,
+        created_from: datetime | None = None, created_until: datetime | None = None, cursor: str | None = None,
+    ) -> ReplayedPart:  # fmt: skip
+        """Have those that match sent again, 1,000 at most, the oldest first. The same call with `next_cursor` of what
+        comes back as `cursor` goes on with the rest, until that is None. Times have an offset: from <= t < until.
+        """
+        wish = {
+            "status": status, "event_type": event_type, "object_no": object_no, "created_from": _moment(created_from),
+            "created_until": _moment(created_until), "cursor": cursor,
+        }  # fmt: skip
+        return ReplayedPart.read(self._write("notifications/replay", _given(wish)))
+
+    def replay_all_notifications(
+        self, *, status: str | None = None, event_type: str | None = None, object_no: str | None = None,
+        created_from: datetime | None = None, created_until: datetime | None = None, cursor: str | None = None,
+        on_part: Callable[[ReplayedPart], None] = lambda _part: None,
+    ) -> int:  # fmt: skip
+        """Have all that match sent again, part by part, each of them once; returns how many. `on_part` hears of each
+        part: keep its `next_cursor`, and after a failure go on from there with `cursor`.
+        """
+        count = 0
+        while True:
+            part = self.replay_notifications(
+                status=status, event_type=event_type, object_no=object_no, created_from=created_from,
+                created_until=created_until, cursor=cursor,
+            )  # fmt: skip
+            on_part(part)
+            count, cursor = count + part.replayed_count, part.next_cursor
+            if cursor is None:
+                return count
+
     # --- anything else ----------------------------------------------------------------------------------------------
 
     # --- keys -------------------------------------------------------------------------------------------------------
@@ -260,6 +301,13 @@ def _yuan(amount: str | Decimal) -> str:
     if not isinstance(amount, str):
         raise TypeError(f'an amount is yuan as text or Decimal, such as "40.30", not {type(amount).__name__}')
     return amount
+
+
+def _moment(at: datetime | None) -> str | None:
+    """RFC 3339. A time without an offset is another moment on another machine."""
+    if at is not None and at.tzinfo is None:
+        raise ValueError(f"{at} has no offset: give it a time zone")
+    return at.isoformat() if at else None
 
 
 def _prefer(wait_s: int | None) -> dict[str, str]:

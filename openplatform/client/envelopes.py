@@ -20,12 +20,16 @@ IV_BYTES, TAG_BYTES, KEY_BYTES = 12, 16, 32
 OAEP = padding.OAEP(mgf=padding.MGF1(SHA256()), algorithm=SHA256(), label=None)
 
 
-def encrypt_payer(config: Config, openid: str) -> str:
-    """What `payer` of an order may be instead of {"openid": ...}. Each call gives another text for the same payer."""
+def encrypt_payer(config: Config, openid: str, *, client_ip: str = "") -> str:
+    """What `payer` of an order may be instead of {"openid": ...}. Each call gives another text for the same payer.
+
+    `client_ip` for a channel that wants the payer's address too.
+    """
     if not config.encryption_keys:
         raise NotOpened("the configuration has no platform_encryption_keys")
     kid, key = next(iter(config.encryption_keys.items()))
-    return encrypt({"openid": openid}, key=key, header={"kid": kid, "iss": config.app_id})
+    payer = {"openid": openid} | ({"client_ip": client_ip} if client_ip else {})
+    return encrypt(payer, key=key, header={"kid": kid, "iss": config.app_id})
 
 
 def encrypt(value: Mapping[str, Any], *, key: rsa.RSAPublicKey, header: Mapping[str, str]) -> str:
@@ -69,4 +73,8 @@ def _encode(raw: bytes) -> str:
 
 
 def _decode(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    """In the one spelling that it has: without padding, and with no bits left over."""
+    raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    if _encode(raw) != text:
+        raise ValueError("not in the form of RFC 7515")
+    return raw

@@ -36,7 +36,7 @@ def verify_notification(
         app_id = document["app_id"]
         said = {field.name: document[field.name] for field in fields(Notification) if field.name != "is_test"}
         notification = Notification(**said, is_test=document.get("test") is True)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         # An answer to a request is signed in the same way, and somebody may have sent it on.
         raise NotVerified("the body is not a notification") from error
     if app_id != config.app_id:

@@ -49,8 +49,9 @@ class Order(Result):
     closed_at: datetime | None
     version: int  # of two views of one order, the higher is the newer
     cashier_url: str
-    jsapi: Mapping[str, Any] | None  # for WeixinJSBridge.invoke("getBrandWCPayRequest", …), as it is
+    jsapi: Mapping[str, Any] | None  # for the bridge of the payer's app, as it is
     code_url: str | None
+    pay_url: str | None  # where a page in the payer's app goes, at a channel without a bridge
     next_check_at: datetime | None
     resolve_by: datetime | None
     trace_id: str | None
@@ -136,6 +137,15 @@ class NotificationPage(Result):
 
     app_id: str
     notifications: tuple[SentNotification, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayedPart(Result):
+    """How many are sent again by this part; with `next_cursor` the same call goes on, None: that was the last part."""
+
+    app_id: str
+    replayed_count: int
     next_cursor: str | None
 
 

@@ -95,7 +95,7 @@ def verify(
     if headers.get("Fenpay-Signature-Type") != scheme_of(key):
         raise NotVerified("the kind of signature is not that of the key")
     is_number = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= TIMESTAMP_LENGTH_MAX
-    if not is_number or abs(clock() - int(timestamp)) > CLOCK_SKEW_S:
+    if not is_number or not abs(clock() - int(timestamp)) <= CLOCK_SKEW_S:  # not `>`: of a NaN that is false, too
         raise NotVerified("signed at another time: an old answer, or one of the two clocks is wrong")
     try:
         signature = base64.b64decode(headers.get("Fenpay-Signature", ""), validate=True)

@@ -22,7 +22,10 @@ class Finding(enum.StrEnum):
     GONE = "gone"
     NO_ANSWER = "no_answer"
     NOT_JUDGED = "not_judged"  # who refuses the good one has refused the bad ones for no reason of theirs
-    NOT_REACHED = "not_reached"
+    NOT_REACHED = "not_reached"  # there was no answer at all before
+    NO_TIME = "no_time"
+    ADDRESS_REFUSED = "address_refused"  # by our own rules, since the run began
+    BROKEN_OFF = "broken_off"  # whoever made the run died
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +46,14 @@ def worst(grades: Sequence[Grade]) -> Grade:
     return max(grades, key=_ORDER.index)
 
 
-def judge(case: Case, answers: Sequence[Shown]) -> Verdict:
-    """The worst of its requests decides."""
-    verdicts = [_judge_one(case, answer) for answer in answers]
+def not_run(finding: Finding) -> Verdict:
+    """Nothing is known about the merchant, and that is not good."""
+    return Verdict(grade=Grade.WARN, finding=finding)
+
+
+def judge(case: Case, answers: Sequence[Shown | None]) -> Verdict:
+    """The worst of its requests decides; None is one for which there was no time."""
+    verdicts = [_judge_one(case, answer) if answer else not_run(Finding.NO_TIME) for answer in answers]
     return max(verdicts, key=lambda verdict: _ORDER.index(verdict.grade))
 
 

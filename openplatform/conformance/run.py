@@ -1,100 +1,132 @@
 """One run: every case in its order, each result written down as soon as it is there."""
 
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from datetime import datetime
 
-from openplatform.conformance.bench import Bench, Shot, SlowBody
+from django.conf import settings
+from django.db import transaction
+
+from openplatform.conformance.aim import AddressRefused, check_address
+from openplatform.conformance.bench import Bench, NativeBench
 from openplatform.conformance.cases import CASES, GOOD, Case, Expected
-from openplatform.conformance.grading import Finding, Shown, Verdict, judge, worst
+from openplatform.conformance.firing import Budget, fire
+from openplatform.conformance.grading import Finding, Shown, Verdict, judge, not_run, worst
+from openplatform.conformance.wechatpay import WechatpayBench
 from openplatform.hints import hint
-from openplatform.models import App, ConformanceResult, ConformanceRun, Notification
-from openplatform.models.conformance import Grade
+from openplatform.models import App, ConformanceResult, ConformanceRun
+from openplatform.models.conformance import Grade, RunEnded
+from openplatform.models.notification import NotificationShape
 from openplatform.notifications.owing import QUEUE
-from openplatform.notifications.sending import call, refusal_of
 
 TASK = "openplatform.run_conformance"
-TASK_BUDGET_S = 25.0  # below the soft limit of a task: what is not reached says so
 ANSWERS_LENGTH_MAX = 200
+BENCHES: dict[NotificationShape, type[Bench]] = {
+    NotificationShape.NATIVE: NativeBench,
+    NotificationShape.WECHATPAY: WechatpayBench,
+}
 Clock = Callable[[], datetime]
 
 
-class AddressRefused(ValueError):
-    """We do not call this address for this app; the argument is the word that an attempt would be given."""
+class RunUnderWay(RuntimeError):
+    """This app is being attacked already."""
 
 
-def ask_for_run(*, app: App, url: str, by: str, now: datetime) -> ConformanceRun:
-    """Write the wish down and wake a worker for it. Raises AddressRefused."""
-    run = new_run(app=app, url=url, by=by, now=now)
-    hint(TASK, queue=QUEUE, run_id=run.pk)
+class ShapeRefused(ValueError):
+    """The app has no APIv3 key: it cannot be told anything in WeChat Pay's envelope."""
+
+
+def shape_of(app: App) -> NotificationShape:
+    """The words in which the kit speaks to this app unless somebody says otherwise."""
+    return NotificationShape.WECHATPAY if app.accepts_wechatpay_scheme else NotificationShape.NATIVE
+
+
+def ask_for_run(*, app: App, url: str, shape: NotificationShape, by: str, now: datetime) -> ConformanceRun:
+    """Write the wish down and wake a worker for it. Raises what `new_run` raises."""
+    run = new_run(app=app, url=url, shape=shape, by=by, now=now)
+    hint_run(run.pk)
     return run
 
 
-def new_run(*, app: App, url: str, by: str, now: datetime) -> ConformanceRun:
-    """Raises AddressRefused."""
-    if refusal := refusal_of(app_id=app.pk, url=url, now=now):
-        raise AddressRefused(refusal)
-    return ConformanceRun.ask(app=app, url=url, by=by, now=now)
+def hint_run(run_id: int) -> None:
+    hint(TASK, queue=QUEUE, run_id=run_id)
 
 
-def last_notify_url(*, app_id: int) -> str:
-    """Where the app was told last, or ""."""
-    urls = Notification.objects.filter(app_id=app_id).order_by("-pk").values_list("notify_url", flat=True)
-    return urls.first() or ""
+def new_run(*, app: App, url: str, shape: NotificationShape, by: str, now: datetime) -> ConformanceRun:
+    """Raises AddressRefused, ShapeRefused, RunUnderWay."""
+    check_address(app_id=app.pk, url=url, now=now)
+    if shape == NotificationShape.WECHATPAY and app.apiv3_key_sealed is None:
+        raise ShapeRefused
+    with transaction.atomic():
+        App.lock_delivery(app.pk)
+        if ConformanceRun.under_way(app_id=app.pk, now=now).exists():
+            raise RunUnderWay
+        return ConformanceRun.ask(app=app, url=url, shape=shape, by=by, now=now)
 
 
-def run_conformance(*, run_id: int, clock: Clock, budget_s: float | None = None) -> ConformanceRun | None:
-    """Make the run, if nobody has begun it. With `budget_s` no case begins after so many seconds."""
+def task_budget() -> Budget:
+    """What is not sent in this time is not sent: the task would be killed with its results half written."""
+    return Budget.of(settings.CONFORMANCE_BUDGET_S)
+
+
+def run_conformance(*, run_id: int, clock: Clock, budget: Budget | None = None) -> ConformanceRun | None:
+    """Make the run and return it as it ended; None when it is not for us: begun by another, over, or wanted no more."""
     run = ConformanceRun.start(run_id, now=clock())
     if run is None:
         return None
-    ends_at = None if budget_s is None else time.monotonic() + budget_s
-    bench = Bench(app=run.app, run_id=run.pk, clock=clock)
+    bench = BENCHES[NotificationShape(run.shape)](app=run.app, run_id=run.pk, clock=clock)
+    try:
+        return _make(run, bench=bench, budget=budget or Budget())
+    except RunEnded:
+        return None
+
+
+def _make(run: ConformanceRun, *, bench: Bench, budget: Budget) -> ConformanceRun:
     grades: list[Grade] = []
     good: Verdict | None = None
-    for case in CASES:
-        verdict = _run_case(case, run=run, bench=bench, good=good, ends_at=ends_at)
+    for case in CASES[NotificationShape(run.shape)]:
+        answers, verdict = _run_case(case, run=run, bench=bench, good=good, budget=budget)
+        record(case, run=run, answers=answers, verdict=verdict, now=bench.clock())
         good = verdict if case is GOOD else good
         grades.append(verdict.grade)
-    run.finish(grade=worst(grades), now=clock())
-    return run
+    with transaction.atomic():
+        held = ConformanceRun.hold(run.pk)
+        held.finish(grade=worst(grades), now=bench.clock())
+    return held
 
 
-def _run_case(case: Case, *, run: ConformanceRun, bench: Bench, good: Verdict | None, ends_at: float | None) -> Verdict:
-    if (good is not None and good.finding == Finding.NO_ANSWER) or (ends_at is not None and time.monotonic() > ends_at):
-        return _record(case, run=run, answers=[], verdict=Verdict(grade=Grade.WARN, finding=Finding.NOT_REACHED))
-    if refusal_of(app_id=run.app_id, url=run.url, now=bench.clock()):  # blocked since, or registered elsewhere
-        return _record(case, run=run, answers=[], verdict=Verdict(grade=Grade.WARN, finding=Finding.NOT_REACHED))
-    answers = _fire(case, bench=bench, url=run.url)
+def _run_case(
+    case: Case, *, run: ConformanceRun, bench: Bench, good: Verdict | None, budget: Budget
+) -> tuple[list[Shown | None], Verdict]:
+    if why := _why_not(run, good=good, budget=budget, now=bench.clock()):
+        return [], not_run(why)
+    answers = fire(case, case.shots(bench), url=run.url, budget=budget)
     verdict = judge(case, answers)
     if good is not None and good.grade == Grade.FAIL and _is_empty_praise(case, verdict):
-        verdict = Verdict(grade=Grade.WARN, finding=Finding.NOT_JUDGED)
-    return _record(case, run=run, answers=answers, verdict=verdict)
+        verdict = not_run(Finding.NOT_JUDGED)
+    return answers, verdict
+
+
+def _why_not(run: ConformanceRun, *, good: Verdict | None, budget: Budget, now: datetime) -> Finding | None:
+    if good is not None and good.finding == Finding.NO_ANSWER:
+        return Finding.NOT_REACHED
+    if budget.left_s() <= 0:
+        return Finding.NO_TIME
+    try:
+        check_address(app_id=run.app_id, url=run.url, now=now)
+    except AddressRefused:
+        return Finding.ADDRESS_REFUSED
+    return None
 
 
 def _is_empty_praise(case: Case, verdict: Verdict) -> bool:
     return case.expected == Expected.REFUSED and verdict.grade == Grade.PASS
 
 
-def _record(case: Case, *, run: ConformanceRun, answers: Sequence[Shown], verdict: Verdict) -> Verdict:
+def record(case: Case, *, run: ConformanceRun, answers: list[Shown | None], verdict: Verdict, now: datetime) -> None:
+    """Write down how one case went. Raises RunEnded."""
+    sent = [answer for answer in answers if answer]
     ConformanceResult.record(
-        run=run, case=case.name, grade=verdict.grade, finding=verdict.finding,
-        answers=", ".join(answer.outcome.word for answer in answers)[:ANSWERS_LENGTH_MAX],
-        duration_ms=sum(answer.duration_ms for answer in answers),
+        run=run, case=case.name, now=now, grade=verdict.grade, finding=verdict.finding,
+        answers=", ".join(answer.outcome.word for answer in sent)[:ANSWERS_LENGTH_MAX],
+        duration_ms=sum(answer.duration_ms for answer in sent),
     )  # fmt: skip
-    return verdict
-
-
-def _fire(case: Case, *, bench: Bench, url: str) -> list[Shown]:
-    shots = case.shots(bench)
-    if not case.is_at_once:
-        return [_send(shot, url=url) for shot in shots]
-    with ThreadPoolExecutor(len(shots)) as pool:  # no query is made in there
-        return list(pool.map(lambda shot: _send(shot, url=url), shots))
-
-
-def _send(shot: Shot, *, url: str) -> Shown:
-    started = time.monotonic()
-    outcome = call(shot.message, url=url, body=SlowBody(shot.message.body) if shot.is_slow else None)
-    return Shown(outcome=outcome, duration_ms=int((time.monotonic() - started) * 1000))

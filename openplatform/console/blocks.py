@@ -38,7 +38,7 @@ class ListedForm(_ListedModelForm):
 
     def enter(self, data: dict[str, Any]) -> Listed:
         """The row, by the model's own factory. Raises ListingRefused."""
-        raise NotImplementedError
+        raise NotImplementedError  # each list's own form says how
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

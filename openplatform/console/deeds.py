@@ -19,7 +19,10 @@ from openplatform.key_material import KeyRefused
 
 @dataclass(frozen=True, kw_only=True)
 class Deed:
-    """`act` takes the row and what the form holds, and returns what to tell the operator."""
+    """`act` takes the row and what the form holds, and returns what to tell the operator.
+
+    It refuses by a KeyRefused, or in the operator's words by a ValidationError.
+    """
 
     title: Text
     text: Text
@@ -43,6 +46,8 @@ def perform(model_admin: Any, request: HttpRequest, object_id: str, *, deed: Dee
             done = deed.act(row, form.cleaned_data)
         except KeyRefused as error:
             form.add_error(None, refusal(error))
+        except forms.ValidationError as error:
+            form.add_error(None, error)
         else:
             model_admin.log_change(request, row, str(done))
             messages.success(request, str(done))

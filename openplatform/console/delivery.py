@@ -4,8 +4,7 @@ A new secret is in the answer to the POST that made it and nowhere else: no redi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -17,25 +16,12 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from openplatform.conformance.run import AddressRefused, ask_for_run, last_notify_url
-from openplatform.conformance.wording import advice_on, title_of
-from openplatform.models import App, ConformanceRun, NotifyEndpoint, NotifyHost, WebhookSecret
-from openplatform.models.conformance import Grade
+from openplatform.console.conformance import kit_of, start_run
+from openplatform.models import App, NotifyEndpoint, NotifyHost, WebhookSecret
+from openplatform.models.webhook_secret import SecretChanged
 
-TONES = {Grade.PASS: "good", Grade.WARN: "warn", Grade.FAIL: "bad"}
-RUN_IS_LOST_AFTER = timedelta(minutes=2)
+ID_LENGTH_MAX = 20
 Deed = Callable[[HttpRequest, App, datetime], str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One case of a run, in words."""
-
-    title: Any
-    grade: Any
-    tone: str
-    answers: str
-    advice: Any
 
 
 def page(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -56,31 +42,15 @@ def page(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse
 
 
 def _facts(app: App, *, now: datetime) -> dict[str, Any]:
-    run = ConformanceRun.objects.filter(app=app).order_by("-pk").first()
     return {
         "endpoints": NotifyEndpoint.objects.filter(app=app).order_by("host"),
         "hosts": NotifyHost.live(now=now).filter(app=app).order_by("value"),
         "hosts_required": settings.NOTIFICATION_HOSTS_REQUIRED,
         "secrets": WebhookSecret.live(app_id=app.pk, now=now),
+        "current_secret": WebhookSecret.current_id(app_id=app.pk) or "",
         "sign_tests_everywhere": settings.NOTIFICATION_SIGN_TESTS,
-        "has_conformance": settings.TEST_PLATFORM,
-        "url": run.url if run else last_notify_url(app_id=app.pk),
-        "run": run,
-        "run_tone": TONES.get(Grade(run.grade)) if run and run.grade else "quiet",
-        "is_running": run is not None and _is_running(run, now=now),
-        "lines": [_line(result) for result in run.results.all()] if run else [],
+        "kit": kit_of(app, now=now) if settings.TEST_PLATFORM else None,
     }
-
-
-def _is_running(run: ConformanceRun, *, now: datetime) -> bool:
-    return run.finished_at is None and run.asked_at > now - RUN_IS_LOST_AFTER
-
-
-def _line(result: Any) -> Line:
-    return Line(
-        title=title_of(result.case), grade=result.get_grade_display(), tone=TONES[Grade(result.grade)],
-        answers=result.answers, advice=advice_on(result.case, result.finding),
-    )  # fmt: skip
 
 
 def _act(model_admin: Any, request: HttpRequest, app: App) -> str:
@@ -89,7 +59,11 @@ def _act(model_admin: Any, request: HttpRequest, app: App) -> str:
     needed, deed = _DEEDS.get(name, ("", None))
     if deed is None or not model_admin.may(request, needed):
         raise PermissionDenied
-    secret = deed(request, app, timezone.now())
+    try:
+        secret = deed(request, app, timezone.now())
+    except SecretChanged:
+        messages.warning(request, _("It was changed meanwhile; nothing was done."))
+        return ""
     model_admin.log_change(request, app, f"notifications: {name}")
     return secret
 
@@ -100,32 +74,29 @@ def _probe(request: HttpRequest, app: App, now: datetime) -> str:
     return ""
 
 
-def _rotate(_request: HttpRequest, app: App, now: datetime) -> str:
-    return WebhookSecret.rotate(app=app, now=now)
+def _rotate(request: HttpRequest, app: App, now: datetime) -> str:
+    return WebhookSecret.rotate(app=app, current=_current_secret(request), now=now)
 
 
 def _end_overlap(request: HttpRequest, app: App, now: datetime) -> str:
-    WebhookSecret.end_overlap(app=app, now=now)
+    WebhookSecret.end_overlap(app=app, current=_current_secret(request), now=now)
     messages.success(request, _("Only the newest secret signs now."))
     return ""
 
 
-def _switch_sign_tests(_request: HttpRequest, app: App, _now: datetime) -> str:
-    app.switch_sign_tests()
+def _current_secret(request: HttpRequest) -> int | None:
+    """Of the page that has the button: a second click, or a page that is old, must not end what was made since."""
+    text = request.POST.get("current", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= ID_LENGTH_MAX else None
+
+
+def _begin_sign_tests(_request: HttpRequest, app: App, _now: datetime) -> str:
+    app.set_sign_tests(on=True)
     return ""
 
 
-def _run(request: HttpRequest, app: App, now: datetime) -> str:
-    if not settings.TEST_PLATFORM:
-        raise PermissionDenied
-    last = ConformanceRun.objects.filter(app=app).order_by("-pk").first()
-    if last is not None and _is_running(last, now=now):
-        messages.warning(request, _("A run is under way."))
-        return ""
-    try:
-        ask_for_run(app=app, url=request.POST.get("url", ""), by=request.user.get_username(), now=now)
-    except AddressRefused as refusal:
-        messages.error(request, _("This address is not accepted: %(why)s") % {"why": refusal})
+def _end_sign_tests(_request: HttpRequest, app: App, _now: datetime) -> str:
+    app.set_sign_tests(on=False)
     return ""
 
 
@@ -133,6 +104,7 @@ _DEEDS: dict[str, tuple[str, Deed]] = {
     "probe": ("probe_notifyendpoint", _probe),
     "rotate": ("change_delivery", _rotate),
     "end_overlap": ("change_delivery", _end_overlap),
-    "switch_sign_tests": ("change_delivery", _switch_sign_tests),
-    "run": ("change_delivery", _run),
+    "begin_sign_tests": ("change_delivery", _begin_sign_tests),
+    "end_sign_tests": ("change_delivery", _end_sign_tests),
+    "run": ("change_delivery", start_run),
 }

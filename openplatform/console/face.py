@@ -14,8 +14,7 @@ from openplatform.key_material import Algorithm
 from openplatform.key_states import AppKeyStatus
 from openplatform.keys import live_platform_keys
 from openplatform.models import App
-
-OPEN, REPLACE, CLOSE = "open", "replace", "close"
+from openplatform.models.app import FaceChanged
 
 
 def page(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -41,14 +40,27 @@ def page(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse
 
 def _act(model_admin: Any, request: HttpRequest, app: App) -> str:
     """Do what the button says, if the page that showed it is still right. Returns a new APIv3 key, or ""."""
-    deed, is_open = request.POST.get("deed", ""), app.accepts_wechatpay_scheme
-    if deed not in ({REPLACE, CLOSE} if is_open else {OPEN}):
+    deed = request.POST.get("deed", "")
+    try:
+        api_key = _change(deed, app_id=app.pk, mark=request.POST.get("mark", ""))
+    except FaceChanged:
+        app.refresh_from_db()
         messages.warning(request, _("It was changed meanwhile; nothing was done."))
         return ""
-    api_key = ""
-    if deed == CLOSE:
-        app.close_wechatpay_face()
-    else:
-        api_key = app.open_wechatpay_face() if deed == OPEN else app.replace_apiv3_key()
+    app.refresh_from_db()
     model_admin.log_change(request, app, f"WeChat Pay interface: {deed}")
     return api_key
+
+
+def _change(deed: str, *, app_id: int, mark: str) -> str:
+    """Under the lock, so that of two clicks at once the second one changes nothing. Raises FaceChanged."""
+    with App.lock_face(app_id, mark=mark) as app:
+        match deed, app.accepts_wechatpay_scheme:
+            case ("close", True):
+                app.close_wechatpay_face()
+                return ""
+            case ("replace", True):
+                return app.replace_apiv3_key()
+            case ("open", False):
+                return app.open_wechatpay_face()
+        raise FaceChanged

@@ -1,4 +1,4 @@
-"""Notifications to merchants, with each attempt; they can be sent again. The hosts that are told, and alarms."""
+"""Notifications to merchants, with each attempt; they can be sent again; and the hosts that are told."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from django.contrib.admin import EmptyFieldListFilter
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 
 from openplatform.console.base import RecordAdmin, column, deed, readable_json
-from openplatform.models import Alarm, Notification, NotificationAttempt, NotifyEndpoint
+from openplatform.models import Notification, NotificationAttempt, NotifyEndpoint
 from openplatform.models.notification import NotificationStatus
-from openplatform.notifications.queries import open_alarms_count, with_pause
-from openplatform.notifications.replay import replay_many
+from openplatform.notifications.queries import with_pause
+from openplatform.notifications.replay import replay_chosen
 
 _LABELS = {
     NotificationStatus.OWED.value: "info",
@@ -78,14 +78,13 @@ class NotificationAdmin(RecordAdmin):
 
     @deed(_("Send again"), permission="replay")
     def replay(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
-        replayed = replay_many(notification_ids=queryset.values_list("pk", flat=True), now=timezone.now())
-        count = replayed.count
+        count, last = replay_chosen(chosen=queryset, now=timezone.now())
         done = ngettext("%(count)d notification is sent again.", "%(count)d notifications are sent again.", count)
         self.message_user(request, done % {"count": count}, messages.SUCCESS)
-        if replayed.has_more:
-            self.message_user(
-                request, _("More were chosen than are sent again at once: do it again."), messages.WARNING
-            )
+        if last is not None:
+            created_at = timezone.localtime(last.created_at).strftime("%Y-%m-%d %H:%M:%S")
+            more = gettext("More were chosen than are sent again at once: choose those after %(time)s and do it again.")
+            self.message_user(request, more % {"time": created_at}, messages.WARNING)
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "replay_notification")
@@ -121,24 +120,3 @@ class NotifyEndpointAdmin(RecordAdmin):
 
     def has_probe_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "probe_notifyendpoint")
-
-
-@admin.register(Alarm)
-class AlarmAdmin(RecordAdmin):
-    list_display = ("shown_kind", "key", "opened_at", "closed_at", "text")
-    list_filter = (("closed_at", EmptyFieldListFilter), "kind")
-    search_fields = ("key", "text")
-    fields = ("kind", "key", "text", "opened_at", "closed_at")
-    ordering = ("-opened_at",)
-
-    @column(_("kind"), labels={"open": "danger", "closed": "success"}, ordering="kind")
-    def shown_kind(self, row: Alarm) -> tuple[str, str]:
-        """In the colour of whether it is over."""
-        return "closed" if row.closed_at else "open", row.get_kind_display()
-
-
-def open_alarms_badge(request: HttpRequest) -> str:
-    """The number beside “Alarms” in the sidebar; "" when there are none."""
-    if not request.user.has_perm("openplatform.view_alarm"):
-        return ""
-    return str(open_alarms_count() or "")

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from redis.exceptions import NoScriptError
-
 from openplatform.store import store
 
 
@@ -20,6 +18,8 @@ class Script:
     def run(self, *, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
         """By its digest, and in full when the store does not know it: after a restart. Raises StoreDown."""
         with store() as client:
+            from redis.exceptions import NoScriptError  # noqa: PLC0415 - the library is there by now, see store.py
+
             try:
                 return client.evalsha(self.digest, len(keys), *keys, *arguments)
             except NoScriptError:

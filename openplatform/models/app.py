@@ -1,7 +1,10 @@
 """An app: one program of a merchant that calls us."""
 
+import hashlib
 import secrets
 import string
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import IntegrityError, models, transaction
@@ -16,7 +19,13 @@ from openplatform.models.sealed import SealedField, open_column, seal_column
 APIV3_KEY_LENGTH = 32  # characters, used as they are: a key of 256 bits to the cipher, 190 of them chance
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
+MARK_LENGTH = 16
+
 ID_TAKEN = "openplatform_app_pkey"
+
+
+class FaceChanged(Exception):
+    """The WeChat Pay interface was opened or closed, or got another key, since the caller looked; nothing was done."""
 
 
 class AppStatus(models.TextChoices):
@@ -99,9 +108,9 @@ class App(models.Model):
         """Until the transaction ends, nobody else begins to tell this app something. Orders do not wait for it."""
         cls.objects.select_for_update(no_key=True).values_list("pk").get(pk=app_id)
 
-    def switch_sign_tests(self) -> None:
+    def set_sign_tests(self, *, on: bool) -> None:
         """Begin, or stop, to send it wrongly signed notifications now and then."""
-        self.is_sign_tested = not self.is_sign_tested
+        self.is_sign_tested = on
         self.save(update_fields=["is_sign_tested"])
 
     def disable(self) -> None:
@@ -110,6 +119,22 @@ class App(models.Model):
 
     def enable(self) -> None:
         self._set_status(AppStatus.ACTIVE)
+
+    @property
+    def face_mark(self) -> str:
+        """Is another one after each change of the WeChat Pay interface, and tells nothing about its key."""
+        state = f"{self.accepts_wechatpay_scheme}:".encode() + bytes(self.apiv3_key_sealed or b"")
+        return hashlib.sha256(state).hexdigest()[:MARK_LENGTH]
+
+    @classmethod
+    @contextmanager
+    def lock_face(cls, app_id: int, *, mark: str) -> "Iterator[App]":
+        """The row, held until the block ends. Raises FaceChanged when its `face_mark` is not `mark` any more."""
+        with transaction.atomic():
+            app = cls.lock(app_id)
+            if app.face_mark != mark:
+                raise FaceChanged
+            yield app
 
     def open_wechatpay_face(self) -> str:
         """Accept WeChat Pay's scheme name and addresses from within 5 s on. Returns a new APIv3 key, shown only now."""

@@ -1,7 +1,7 @@
 """The lists of who is kept out and who is never kept out by accident. Nothing is deleted: an entry is lifted."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -11,9 +11,19 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from openplatform.blocks.networks import Network, place_text
-from openplatform.blocks.values import Kind, ListingRefused, NotAKey, NotAnApp, Value, read_place, read_value
+from openplatform.blocks.values import (
+    Kind,
+    ListingRefused,
+    NotAKey,
+    NotAnApp,
+    Value,
+    payer_index,
+    read_place,
+    read_value,
+)
 from openplatform.models.app import App
 from openplatform.models.base import one_of
+from openplatform.models.blind_key import BlindKey
 from openplatform.models.keys import AppKey
 
 AUTO_FIRST = timedelta(minutes=10)
@@ -199,13 +209,14 @@ class BlockEntry(Listed):
         if expires_at is not None and expires_at <= now:
             raise EndsInThePast
         with changing_a_list():
-            cls._put_away_what_is_over(kind=kind, value=value.stored, now=now)
-            known = cls.live(now=now).filter(kind=kind, value=value.stored)
+            forms = _stored_forms(value, now=now)
+            cls._put_away_what_is_over(kind=kind, values=forms, now=now)
+            known = cls.live(now=now).filter(kind=kind, value__in=forms)
             known.filter(source=BlockSource.AUTO).update(lifted_at=now, lifted_by=by)
             if known.exists():
                 raise AlreadyListed
             return cls._add(
-                kind=kind, value=value.stored, tail=value.tail, source=BlockSource.MANUAL, reason=reason,
+                kind=kind, value=forms[0], tail=value.tail, source=BlockSource.MANUAL, reason=reason,
                 created_by=by, created_at=now, expires_at=expires_at,
             )  # fmt: skip
 
@@ -220,7 +231,7 @@ class BlockEntry(Listed):
         with changing_a_list():
             if cls.live(now=now).filter(**same).exists():
                 return None
-            cls._put_away_what_is_over(**same, now=now)
+            cls._put_away_what_is_over(kind=kind, values=[same["value"]], now=now)
             lasts = cls._next_length(**same, now=now)
             return cls._add(**same, source=BlockSource.AUTO, reason=AUTO_REASON, created_at=now, expires_at=now + lasts)
 
@@ -236,8 +247,8 @@ class BlockEntry(Listed):
         return min(2 * (last.expires_at - last.created_at), AUTO_LONGEST)
 
     @classmethod
-    def _put_away_what_is_over(cls, *, kind: str, value: str, now: datetime) -> None:
-        over = cls.objects.filter(kind=kind, value=value, lifted_at=None, expires_at__lte=now)
+    def _put_away_what_is_over(cls, *, kind: str, values: Sequence[str], now: datetime) -> None:
+        over = cls.objects.filter(kind=kind, value__in=values, lifted_at=None, expires_at__lte=now)
         over.update(lifted_at=F("expires_at"))
 
     @classmethod
@@ -245,6 +256,13 @@ class BlockEntry(Listed):
         entry = cls(**fields)
         entry.save(force_insert=True)
         return entry
+
+
+def _stored_forms(value: Value, *, now: datetime) -> Sequence[str]:
+    """How it is stored, and then how it may stand there from earlier. Only inside changing_a_list()."""
+    if not value.secret:
+        return [value.stored]
+    return [payer_index(value.secret, key=key) for key in BlindKey.ensure(now=now)]
 
 
 def _check_exists(kind: Kind, value: Value) -> None:

@@ -11,7 +11,13 @@ from openplatform.models.app import App
 HOST_LENGTH_MAX = 255
 REASON_LENGTH_MAX = 64
 PROBE_WAIT_MAX = timedelta(minutes=15)
+PROBE_NEVER_LATER = timedelta(hours=1)  # NOTIFICATION_PROBE_S is below it, as a system check says
 DOUBLINGS_MAX = 16
+
+
+def probe_due(*, now: datetime) -> Q:
+    """The time of the next probe has come. One that is further away than any wait was set by a clock that was wrong."""
+    return Q(probe_at__lte=now) | Q(probe_at__gt=now + PROBE_NEVER_LATER)
 
 
 class NotifyEndpoint(models.Model):
@@ -74,7 +80,8 @@ class NotifyEndpoint(models.Model):
         self.save(update_fields=["paused_at", "probe_at", "probes_count"])
 
     def may_probe(self, *, now: datetime) -> bool:
-        return self.probe_at is not None and self.probe_at <= now
+        """As probe_due has it in SQL."""
+        return self.probe_at is not None and not now < self.probe_at <= now + PROBE_NEVER_LATER
 
     def take_probe(self, *, now: datetime, probe_wait: timedelta) -> None:
         """One probe goes out. The next one is due after twice the wait before this one, PROBE_WAIT_MAX at most."""

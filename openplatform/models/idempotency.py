@@ -7,6 +7,7 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
+from openplatform.clocks import still_runs
 from openplatform.models.app import App
 from openplatform.models.base import one_of
 
@@ -60,9 +61,11 @@ class IdempotencyRecord(models.Model):
                 app_id=app_id, key=key, fingerprint=fingerprint, holder=holder, lease_until=lease_until, created_at=now
             )
             cls.objects.bulk_create([mine], ignore_conflicts=True)
-            cls.objects.filter(
-                app_id=app_id, key=key, fingerprint=fingerprint, status=IdempotencyStatus.IN_FLIGHT, lease_until__lt=now
-            ).update(holder=holder, lease_until=lease_until)
+            theirs = cls.objects.filter(
+                app_id=app_id, key=key, fingerprint=fingerprint, status=IdempotencyStatus.IN_FLIGHT
+            )
+            dead = theirs.exclude(still_runs("lease_until", now=now, lasts=LEASE))
+            dead.update(holder=holder, lease_until=lease_until)
             if row := cls.objects.filter(app_id=app_id, key=key).first():
                 return row, row.holder == holder
             # It was there at the INSERT and was forgotten since: now there is room for ours.

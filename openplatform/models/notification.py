@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Func, Q, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
 from idgen.fields import SnowflakeField
+from openplatform.clocks import still_runs, was_lately
 from openplatform.models.app import App
 from openplatform.models.base import AppendOnly, one_of
 
@@ -17,6 +18,21 @@ LEASE = timedelta(seconds=30)  # several times the longest attempt: a lease only
 HINT_AGAIN_AFTER = timedelta(seconds=30)
 EXCERPT_LENGTH_MAX = 512
 BROUGHT_FORWARD_MAX = 5_000  # what is beyond waits for its own time, as if nothing had happened
+
+
+def told_host(url: Any = "notify_url") -> Func:
+    """In SQL what `Notification.notify_host` is here: the text between the second and the third slash."""
+    return Func(url, Value("/"), Value(3), function="split_part", output_field=models.CharField())
+
+
+def in_hand(*, now: datetime) -> Q:
+    """Somebody makes an attempt."""
+    return still_runs("lease_until", now=now, lasts=LEASE)
+
+
+def in_queue(*, now: datetime) -> Q:
+    """A worker was woken for it a moment ago."""
+    return was_lately("hinted_at", now=now, within=HINT_AGAIN_AFTER)
 
 
 class NotificationStatus(models.TextChoices):
@@ -56,12 +72,6 @@ class Notification(models.Model):
         _("shape"), max_length=16, choices=NotificationShape.choices, default=NotificationShape.NATIVE
     )
     notify_url = models.CharField(_("sent to"), max_length=512)
-    notify_host = models.GeneratedField(
-        verbose_name=_("host"),
-        expression=Coalesce(Func("notify_url", Value(r"^https?://([^/]+)"), function="substring"), Value("")),
-        output_field=models.CharField(max_length=512),
-        db_persist=True,
-    )
     status = models.CharField(
         _("status"), max_length=16, choices=NotificationStatus.choices, default=NotificationStatus.OWED
     )
@@ -70,6 +80,8 @@ class Notification(models.Model):
     next_attempt_at = models.DateTimeField(_("next attempt at"), null=True, blank=True)
     lease_until = models.DateTimeField(_("being sent until"), null=True, blank=True)
     hinted_at = models.DateTimeField(_("given to a worker at"), null=True, blank=True)
+    troubles_count = models.PositiveSmallIntegerField(_("failures of ours in a row"), default=0, db_default=0)
+    replayed_at = models.DateTimeField(_("replayed at"), null=True, blank=True)
     traceparent = models.CharField(max_length=55, default="", blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"))
     delivered_at = models.DateTimeField(_("delivered at"), null=True, blank=True)
@@ -99,11 +111,19 @@ class Notification(models.Model):
             models.Index(fields=["app", "-id"], name="notification_by_app"),
             models.Index(fields=["object_no"], name="notification_by_object"),
             models.Index(
-                fields=["app", "notify_host", "id"],
+                "app",
+                told_host(),
+                "next_attempt_at",
+                "id",
                 condition=Q(status=NotificationStatus.OWED),
                 name="notification_owed_by_host",
             ),
             models.Index(fields=["app"], condition=Q(lease_until__isnull=False), name="notification_in_flight"),
+            models.Index(
+                fields=["app"],
+                condition=Q(status=NotificationStatus.OWED, hinted_at__isnull=False),
+                name="notification_in_queue",
+            ),
         ]
         permissions = [("replay_notification", "Can send a notification again")]
 
@@ -132,45 +152,78 @@ class Notification(models.Model):
         notification.save(force_insert=True)
         return notification
 
+    @property
+    def notify_host(self) -> str:
+        """The host of `notify_url`, with its port; what stands there in an address that is none."""
+        parts = self.notify_url.split("/", 3)
+        return parts[2] if len(parts) > 2 else ""
+
     @classmethod
     def claim(
-        cls, notification_id: int, *, now: datetime, kind: AttemptKind = AttemptKind.SCHEDULED
+        cls,
+        notification_id: int,
+        *,
+        now: datetime,
+        kind: AttemptKind = AttemptKind.SCHEDULED,
+        again_at: datetime | None = None,
     ) -> "Notification | None":
         """Take the row for one attempt if it is due and nobody else has it; None otherwise.
 
         One guarded UPDATE decides, so of any number of tasks at once exactly one gets it. The attempt is counted
-        here: one that kills its process still counts, and such a row ends on the schedule like any other. A probe is
-        outside the schedule: it need not be due, and takes no step.
+        here: one that kills its process still counts, and such a row ends on the schedule like any other, at
+        `again_at` at the earliest. A probe is outside the schedule: it need not be due, and takes no step.
         """
         is_probe = kind == AttemptKind.PROBE
-        free = Q(lease_until=None) | Q(lease_until__lt=now)
         due = Q() if is_probe else Q(next_attempt_at__lte=now)
-        claimed = cls.objects.filter(free, due, pk=notification_id, status=NotificationStatus.OWED).update(
+        claimed = cls.objects.filter(due, pk=notification_id, status=NotificationStatus.OWED).exclude(in_hand(now=now))
+        changes = {} if again_at is None or is_probe else {"next_attempt_at": again_at}
+        is_mine = claimed.update(
             lease_until=now + LEASE,
             attempts_count=F("attempts_count") + 1,
             schedule_step=F("schedule_step") + (0 if is_probe else 1),
+            **changes,
         )
-        if not claimed:
+        if not is_mine:
             return None
         row = cls.objects.select_related("app").get(pk=notification_id)
         row.attempt_kind = kind
         return row
 
     @classmethod
+    def give_back(cls, claimed: "Notification", *, at: datetime) -> bool:
+        """The attempt that `claimed` stands for could not be made, for a reason of ours: it takes neither a step nor a
+        number, and the row is due `at`. False when it is not ours any more: it was written down, or somebody took it.
+        """
+        mine = cls.objects.filter(
+            pk=claimed.pk, status=NotificationStatus.OWED, attempts_count=claimed.attempts_count,
+            lease_until=claimed.lease_until,
+        )  # fmt: skip
+        step = 0 if claimed.attempt_kind == AttemptKind.PROBE else 1
+        given_back = mine.update(
+            attempts_count=F("attempts_count") - 1,
+            schedule_step=Greatest(F("schedule_step") - step, 0),  # 0 already when it was replayed meanwhile
+            troubles_count=F("troubles_count") + 1,
+            next_attempt_at=at, lease_until=None, hinted_at=None,
+        )  # fmt: skip
+        return bool(given_back)
+
+    @classmethod
     def in_flight_count(cls, *, app_id: int, now: datetime) -> int:
         """How many attempts for this app are being made."""
-        return cls.objects.filter(app_id=app_id, lease_until__gte=now).count()
+        return cls.objects.filter(in_hand(now=now), app_id=app_id).count()
 
     @classmethod
     def bring_forward(cls, *, app_id: int, host: str, now: datetime) -> int:
         """What waits for this host waits no longer, the oldest first and BROUGHT_FORWARD_MAX at most; their steps of
-        the schedule stay. Returns how many.
+        the schedule stay. Returns how many. Rows that somebody has locked are left out: they are being seen to.
         """
-        waiting = cls.objects.filter(
-            app_id=app_id, notify_host=host, status=NotificationStatus.OWED, next_attempt_at__gt=now
-        )
-        oldest = waiting.order_by("pk").values("pk")[:BROUGHT_FORWARD_MAX]
-        return cls.objects.filter(pk__in=oldest).update(next_attempt_at=now, hinted_at=None)
+        at_host = cls.objects.alias(host=told_host()).filter(app_id=app_id, host=host)
+        waiting = at_host.filter(status=NotificationStatus.OWED, next_attempt_at__gt=now).order_by("pk")
+        with transaction.atomic():
+            oldest = list(
+                waiting.select_for_update(skip_locked=True).values_list("pk", flat=True)[:BROUGHT_FORWARD_MAX]
+            )
+            return cls.objects.filter(pk__in=oldest).update(next_attempt_at=now, hinted_at=None)
 
     def is_mine_after(self, claimed: "Notification") -> bool:
         """Whether nobody claimed this row again since `claimed` was read."""
@@ -193,7 +246,8 @@ class Notification(models.Model):
         self.next_attempt_at = at
         self.lease_until = None
         self.hinted_at = None
-        self.save(update_fields=["next_attempt_at", "lease_until", "hinted_at"])
+        self.troubles_count = 0
+        self.save(update_fields=["next_attempt_at", "lease_until", "hinted_at", "troubles_count"])
 
     def count_sign_test(self) -> None:
         """One more attempt after the delivery: it changes nothing but the count."""
@@ -210,8 +264,9 @@ class Notification(models.Model):
     def replay_all(cls, notification_ids: list[int], *, now: datetime) -> None:
         """The same for many."""
         cls.objects.filter(pk__in=notification_ids).update(
-            status=NotificationStatus.OWED, next_attempt_at=now, schedule_step=0, delivered_at=None, hinted_at=None
-        )
+            status=NotificationStatus.OWED, next_attempt_at=now, schedule_step=0, delivered_at=None, hinted_at=None,
+            replayed_at=now,
+        )  # fmt: skip
 
     @classmethod
     def remember_hints(cls, notification_ids: list[int], *, now: datetime) -> None:
@@ -228,7 +283,8 @@ class Notification(models.Model):
         self.delivered_at = delivered_at
         self.next_attempt_at = None
         self.lease_until = None
-        self.save(update_fields=["status", "delivered_at", "next_attempt_at", "lease_until"])
+        self.troubles_count = 0
+        self.save(update_fields=["status", "delivered_at", "next_attempt_at", "lease_until", "troubles_count"])
 
 
 class NotificationAttempt(AppendOnly):

@@ -5,7 +5,8 @@ import secrets
 from datetime import datetime, timedelta
 
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
 from idgen.fields import SnowflakeField
@@ -15,6 +16,10 @@ from openplatform.models.sealed import SealedField, open_column, seal_column
 PREFIX = "whsec_"
 SECRET_BYTES = 32  # the specification asks for 24 to 64
 OVERLAP = timedelta(hours=24)
+
+
+class SecretChanged(Exception):
+    """The secret that the caller knew as the current one is not that any more. Nothing was changed."""
 
 
 class WebhookSecret(models.Model):
@@ -41,22 +46,43 @@ class WebhookSecret(models.Model):
         return f"{self.app_id} {self.created_at:%Y-%m-%d}"
 
     @classmethod
-    def rotate(cls, *, app: App, now: datetime) -> str:
-        """A new secret, shown only now. The one until now goes on signing beside it for OVERLAP, and none before it."""
+    def rotate(cls, *, app: App, current: int | None, now: datetime) -> str:
+        """A new secret, shown only now. The one until now goes on signing beside it for OVERLAP, and none before it.
+
+        `current` is the id of the one until now, None when there is none. Raises SecretChanged when somebody was
+        faster: a second rotation would end the secret that the merchant has.
+        """
         material = secrets.token_bytes(SECRET_BYTES)
         with transaction.atomic():
-            App.lock_delivery(app.pk)
-            cls.objects.filter(app=app, expires_at__gt=now).update(expires_at=now)
-            cls.objects.filter(app=app, expires_at=None).update(expires_at=now + OVERLAP)
+            cls._lock(app, current=current)
+            cls._end_old(app, now=now)
+            cls.objects.filter(app=app, expires_at=None).update(expires_at=_not_before_it_began(now + OVERLAP))
             secret = cls(app=app, created_at=now)
             seal_column(secret, "secret_sealed", material)
             secret.save(force_insert=True)
         return PREFIX + base64.b64encode(material).decode()
 
     @classmethod
-    def end_overlap(cls, *, app: App, now: datetime) -> int:
-        """The secrets before the current one sign no more, as after a leak. Returns how many."""
-        return cls.objects.filter(app=app, expires_at__gt=now).update(expires_at=now)
+    def end_overlap(cls, *, app: App, current: int | None, now: datetime) -> int:
+        """The secrets before the current one sign no more, as after a leak. Returns how many. Raises SecretChanged."""
+        with transaction.atomic():
+            cls._lock(app, current=current)
+            return cls._end_old(app, now=now)
+
+    @classmethod
+    def current_id(cls, *, app_id: int) -> int | None:
+        """Of the newest, which signs without an end."""
+        return cls.objects.filter(app_id=app_id, expires_at=None).values_list("pk", flat=True).first()
+
+    @classmethod
+    def _lock(cls, app: App, *, current: int | None) -> None:
+        App.lock_delivery(app.pk)
+        if cls.current_id(app_id=app.pk) != current:
+            raise SecretChanged
+
+    @classmethod
+    def _end_old(cls, app: App, *, now: datetime) -> int:
+        return cls.objects.filter(app=app, expires_at__gt=now).update(expires_at=_not_before_it_began(now))
 
     @classmethod
     def live(cls, *, app_id: int, now: datetime) -> list["WebhookSecret"]:
@@ -67,3 +93,8 @@ class WebhookSecret(models.Model):
     def material(self) -> bytes:
         """What signs. Never log it, never put it into a task."""
         return open_column(self, "secret_sealed")
+
+
+def _not_before_it_began(moment: datetime) -> Greatest:
+    """Whoever made it may have a clock that is ahead of ours."""
+    return Greatest(F("created_at"), Value(moment, output_field=models.DateTimeField()))

@@ -5,7 +5,8 @@
 3. Write down how it went, and what follows from it for the row and for the host.
 4. Give the place to the next that is overdue.
 
-A process that dies in between leaves a lease that runs out; the attempt counted, and the sweep finds the row again.
+A process that dies in between leaves a lease that runs out; the attempt counted, and the sweep finds the row again. A
+failure of ours is not the merchant's: what the attempt took is given back (troubles.py).
 """
 
 import logging
@@ -18,10 +19,9 @@ from django.db import transaction
 from opentelemetry.trace import SpanKind
 
 from openplatform.faults import fault_point
-from openplatform.keys import signer
 from openplatform.models import Notification, NotificationAttempt
 from openplatform.models.notification import AttemptKind, NotificationStatus
-from openplatform.notifications import health, sign_tests
+from openplatform.notifications import health, sign_tests, troubles
 from openplatform.notifications.message import message_for
 from openplatform.notifications.schedule import ATTEMPTS_MAX, wait_after
 from openplatform.notifications.sending import Outcome, post
@@ -35,18 +35,30 @@ logger = logging.getLogger(__name__)
 
 def deliver_notification(*, notification_id: int, clock: Clock) -> bool:
     """Make the attempt that is due, if it is and nobody else makes it. Whether it was delivered."""
-    signer(now=clock())  # raises when we cannot sign: our own trouble must not use up a merchant's schedule
     claimed = claim(notification_id, now=clock())
     if claimed is None:
         return False
-    outcome = _attempt(claimed, clock=clock)
-    if outcome.is_delivered:
-        sign_tests.test_if_due(claimed, clock=clock)
-    wake_next(app_id=claimed.app_id, now=clock())
-    return outcome.is_delivered
+    fault_point("notification.claimed")
+    try:
+        is_delivered = _attempt(claimed, clock=clock)
+        fault_point("notification.recorded")
+        if is_delivered:
+            sign_tests.test_if_due(claimed, clock=clock)
+    finally:
+        wake_next(app_id=claimed.app_id, now=clock())
+    return is_delivered
 
 
-def _attempt(claimed: Notification, *, clock: Clock) -> Outcome:
+def _attempt(claimed: Notification, *, clock: Clock) -> bool:
+    """Make it and write it down. Whether the merchant took it."""
+    try:
+        return _make_attempt(claimed, clock=clock).is_delivered
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is ours: how merchants fail is an outcome
+        troubles.note(claimed, error=error, now=clock())
+        return False
+
+
+def _make_attempt(claimed: Notification, *, clock: Clock) -> Outcome:
     attempted_at, started = clock(), time.monotonic()
     if claimed.schedule_step > ATTEMPTS_MAX:  # its processes died at every attempt
         outcome = Outcome(error="worker_lost")
@@ -82,6 +94,7 @@ def record_outcome(
             error=outcome.error,
             response_excerpt=outcome.response_excerpt,
         )
+        troubles.note_end(claimed, now=now)
         _move_on(row, claimed=claimed, outcome=outcome, now=now)
     if has_recovered:
         # In a statement of its own: that it was delivered stands, even if this takes too long.

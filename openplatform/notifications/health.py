@@ -1,6 +1,7 @@
 """What an attempt says about the host: too many failures in a row pause it, one answer ends the pause."""
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 
@@ -18,14 +19,14 @@ def note(claimed: Notification, *, outcome: Outcome, now: datetime) -> bool:
     """
     if not outcome.is_of_the_merchant:
         return False
-    place = {"app_id": claimed.app_id, "host": claimed.notify_host}
+    app_id, host = claimed.app_id, claimed.notify_host
     if outcome.is_delivered or outcome.is_gone:
-        return _recovered(NotifyEndpoint.lock(**place), now=now)
-    endpoint = NotifyEndpoint.lock_or_add(**place)
+        return _recovered(NotifyEndpoint.lock(app_id=app_id, host=host), now=now)
+    endpoint = NotifyEndpoint.lock_or_add(app_id=app_id, host=host)
     endpoint.fail(reason=outcome.word)
     if not endpoint.is_paused and endpoint.failures_count >= settings.NOTIFICATION_PAUSE_AFTER:
         endpoint.pause(now=now, probe_wait=probe_wait())
-        raise_alarm(kind=AlarmKind.NOTIFICATIONS_PAUSED, key=alarm_key(endpoint), text=_text(endpoint), now=now)
+        raise_alarm(kind=AlarmKind.NOTIFICATIONS_PAUSED, key=alarm_key(endpoint), facts=_facts(endpoint), now=now)
     return False
 
 
@@ -43,8 +44,8 @@ def alarm_key(endpoint: NotifyEndpoint) -> str:
     return f"{endpoint.app_id} {endpoint.host}"
 
 
-def _text(endpoint: NotifyEndpoint) -> str:
-    return (
-        f"notifications of app {endpoint.app_id} to {endpoint.host} are paused after {endpoint.failures_count} failures"
-        f" in a row, the last: {endpoint.last_reason}"
-    )
+def _facts(endpoint: NotifyEndpoint) -> dict[str, Any]:
+    return {
+        "app": str(endpoint.app_id), "host": endpoint.host, "count": endpoint.failures_count,
+        "reason": endpoint.last_reason,
+    }  # fmt: skip

@@ -1,5 +1,6 @@
 """One POST to a merchant's server, and what came of it. Every way in which that server can misbehave is an outcome."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,19 +62,31 @@ def refusal_of(*, app_id: int, url: str, now: datetime) -> str:
     return "" if lists.may_be_told(app_id=app_id, host=host) else "host_not_registered"
 
 
-def call(message: Message, *, url: str, body: transport.Body | None = None) -> Outcome:
-    """Send it to an address that `refusal_of` has let pass. `body` replaces how the same bytes are sent. No query."""
+def call(
+    message: Message,
+    *,
+    url: str,
+    body: transport.Body | None = None,
+    repeated: Sequence[tuple[str, str]] = (),
+    deadline_s: float | None = None,
+) -> Outcome:
+    """Send it to an address that `refusal_of` has let pass. No query is made.
+
+    `body` replaces how the same bytes are sent, `repeated` are headers that stand there once more, and `deadline_s` is
+    for whoever cannot wait as long as a merchant may take.
+    """
     try:
         reply = transport.send(
             method="POST",
             url=url,
             headers=message.headers,
             body=body or message.body,
-            deadline_s=settings.NOTIFICATION_TIMEOUT_S,
+            deadline_s=settings.NOTIFICATION_TIMEOUT_S if deadline_s is None else deadline_s,
             connect_s=CONNECT_S,
             bytes_max=ANSWER_BYTES_MAX,
             private_hosts=notify_urls.private_hosts(),
             is_excerpt=True,
+            repeated=repeated,
         )
     except transport.TransportError as error:
         return Outcome(error=error.reason)

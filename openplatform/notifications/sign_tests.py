@@ -47,10 +47,10 @@ def wrongly_signed(message: Message) -> Message:
     return replace(message, headers=message.headers | wrong)
 
 
-def visibly_false(length: int) -> str:
+def visibly_false(length: int, *, prefix: str = PREFIX) -> str:
     """Base64 of `length` bytes, so that nothing but the signature itself is wrong with it."""
     whole = base64.b64encode(secrets.token_bytes(length)).decode()
-    return PREFIX + whole[len(PREFIX) :]
+    return prefix + whole[len(prefix) :]
 
 
 def _begin(delivered: Notification, *, now: datetime) -> bool:

@@ -9,11 +9,13 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Window
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from openplatform.models import Notification, NotifyEndpoint
-from openplatform.models.notification import HINT_AGAIN_AFTER, NotificationStatus
+from openplatform.models.endpoint import probe_due
+from openplatform.models.notification import NotificationStatus, in_hand, in_queue
+from openplatform.notifications.foremost import foremost, free
 from openplatform.notifications.turns import wake
 
 BATCH_MAX = 500
@@ -40,7 +42,8 @@ def wake_next(*, app_id: int, now: datetime) -> bool:
     if not settings.HINTS_ENABLED:
         return False
     with transaction.atomic():
-        row = _waiting(now=now).filter(app_id=app_id).select_for_update(skip_locked=True).order_by("pk").first()
+        places = settings.NOTIFICATION_IN_FLIGHT_MAX
+        row = _locked(foremost(now=now, places=places, limit=places, app_id=app_id), now=now).first()
         if row is None:
             return False
         Notification.remember_hints([row.pk], now=now)
@@ -52,12 +55,14 @@ def wake_next(*, app_id: int, now: datetime) -> bool:
 
 def _due_rows(*, now: datetime) -> list[Notification]:
     places = settings.NOTIFICATION_IN_FLIGHT_MAX
-    turn = Window(RowNumber(), partition_by=F("app"), order_by=F("pk").asc())
-    foremost = _waiting(now=now).annotate(turn=turn).filter(turn__lte=places).order_by("next_attempt_at")
-    wanted = list(foremost.values_list("pk", flat=True)[:BATCH_MAX])
-    # Looked at again under the lock: a rival sweep may have given them out since.
-    rows = _waiting(now=now).filter(pk__in=wanted).select_for_update(skip_locked=True).order_by("pk")
+    rows = _locked(foremost(now=now, places=places, limit=BATCH_MAX), now=now)
     return _at_most(rows, taken=_given_out(now=now), places=places)
+
+
+def _locked(wanted: list[int], *, now: datetime) -> QuerySet[Notification]:
+    """Looked at again under the lock: a rival sweep may have given them out since."""
+    rows = free(now=now).filter(pk__in=wanted, next_attempt_at__lte=now)
+    return rows.select_for_update(skip_locked=True).order_by("next_attempt_at", "pk")
 
 
 def _at_most(rows: Iterable[Notification], *, taken: dict[int, int], places: int) -> list[Notification]:
@@ -72,24 +77,9 @@ def _at_most(rows: Iterable[Notification], *, taken: dict[int, int], places: int
 
 def _given_out(*, now: datetime) -> dict[int, int]:
     """How many rows of each app a worker has, or was told of."""
-    taken = Q(lease_until__gte=now) | Q(hinted_at__gte=now - HINT_AGAIN_AFTER)
+    taken = in_hand(now=now) | in_queue(now=now)
     rows = Notification.objects.filter(taken, status=NotificationStatus.OWED).order_by()
     return dict(rows.values("app").annotate(count=Count("pk")).values_list("app", "count"))
-
-
-def _free(*, now: datetime) -> QuerySet[Notification]:
-    """Owed, in nobody's hands, and nobody was woken for it a moment ago."""
-    return Notification.objects.filter(
-        Q(lease_until=None) | Q(lease_until__lt=now),
-        Q(hinted_at=None) | Q(hinted_at__lt=now - HINT_AGAIN_AFTER),
-        status=NotificationStatus.OWED,
-    )
-
-
-def _waiting(*, now: datetime) -> QuerySet[Notification]:
-    """Due, at a host that is not paused."""
-    paused = NotifyEndpoint.objects.filter(app=OuterRef("app"), host=OuterRef("notify_host"), paused_at__isnull=False)
-    return _free(now=now).filter(~Exists(paused), next_attempt_at__lte=now)
 
 
 def _probes(*, now: datetime) -> list[Notification]:
@@ -97,13 +87,13 @@ def _probes(*, now: datetime) -> list[Notification]:
 
     Of an app no more than it has places: one with many dead hosts does not keep the others from their probes.
     """
-    owed = _free(now=now).filter(app=OuterRef("app"), notify_host=OuterRef("host"))
+    owed = free(now=now, app=OuterRef("app"), host=OuterRef("host"))
     turn = Window(RowNumber(), partition_by=F("app"), order_by=F("probe_at").asc())
-    paused = NotifyEndpoint.objects.filter(Exists(owed), paused_at__isnull=False, probe_at__lte=now)
-    foremost = paused.annotate(turn=turn).filter(turn__lte=settings.NOTIFICATION_IN_FLIGHT_MAX)
-    due = foremost.order_by("probe_at")[:PROBES_MAX]
+    paused = NotifyEndpoint.objects.filter(probe_due(now=now), Exists(owed), paused_at__isnull=False)
+    at_most = paused.annotate(turn=turn).filter(turn__lte=settings.NOTIFICATION_IN_FLIGHT_MAX)
+    due = at_most.order_by("probe_at")[:PROBES_MAX]
     found = [
-        _free(now=now).filter(app=endpoint.app_id, notify_host=endpoint.host)
+        free(now=now, app=endpoint.app_id, host=endpoint.host)
         .select_for_update(skip_locked=True).order_by("next_attempt_at").first()
         for endpoint in due
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from openplatform.limits.pacing import Pace, QueueFull, reserve
 from openplatform.models import App, Notification, NotifyEndpoint
 from openplatform.models.notification import AttemptKind, NotificationStatus
 from openplatform.notifications.owing import QUEUE, TASK
+from openplatform.notifications.schedule import wait_after
 
 PACE_WAIT_MAX_S = 20.0  # below HINT_AGAIN_AFTER: nobody else is woken for a row that has its turn
 
@@ -23,26 +24,28 @@ def claim(notification_id: int, *, now: datetime) -> Notification | None:
     Of a paused host the attempt is a probe, and only one is due at a time.
     """
     wanted = Notification.objects.filter(pk=notification_id, status=NotificationStatus.OWED)
-    whose = wanted.values_list("app_id", "notify_host").first()
-    if whose is None:
+    found = wanted.only("app_id", "notify_url", "schedule_step").first()
+    if found is None:
         return None
     with transaction.atomic():
-        claimed = _claim(notification_id, app_id=whose[0], host=whose[1], now=now)
+        claimed = _claim(found, now=now)
         if claimed is None:
             Notification.forget_hints([notification_id])  # whoever comes next need not wait until it is forgotten
     return claimed
 
 
-def _claim(notification_id: int, *, app_id: int, host: str, now: datetime) -> Notification | None:
-    App.lock_delivery(app_id)
-    if Notification.in_flight_count(app_id=app_id, now=now) >= settings.NOTIFICATION_IN_FLIGHT_MAX:
+def _claim(found: Notification, *, now: datetime) -> Notification | None:
+    App.lock_delivery(found.app_id)
+    if Notification.in_flight_count(app_id=found.app_id, now=now) >= settings.NOTIFICATION_IN_FLIGHT_MAX:
         return None
-    endpoint = NotifyEndpoint.lock(app_id=app_id, host=host)
+    endpoint = NotifyEndpoint.lock(app_id=found.app_id, host=found.notify_host)
     if endpoint is None or not endpoint.is_paused:
-        return Notification.claim(notification_id, now=now)
+        # Whoever takes it may die over it, each time: then it goes by the schedule as if the attempts had failed.
+        wait = wait_after(found.schedule_step + 1, jitter=0)
+        return Notification.claim(found.pk, now=now, again_at=now + wait if wait else None)
     if not endpoint.may_probe(now=now):
         return None
-    probe = Notification.claim(notification_id, now=now, kind=AttemptKind.PROBE)
+    probe = Notification.claim(found.pk, now=now, kind=AttemptKind.PROBE)
     if probe is not None:
         endpoint.take_probe(now=now, probe_wait=probe_wait())
     return probe

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from openplatform.vectors import build
 from openplatform.vectors.build import Parts, authorization, parameters, vector
+from openplatform.vectors.envelopes import envelopes
 from openplatform.vectors.keys import WARNING, VectorKey, keys_of
 
 VECTORS_FILE = settings.BASE_DIR / "docs" / "vectors.json"
@@ -22,6 +23,10 @@ ABOUT = [
     "`valid`: whether `signature` must be accepted for `message` with the key that `key` names.",
     "`signed_instead`, where there is one, is what a client signed by mistake.",
     "FENPAY-SHA256-RSA2048 is RSASSA-PKCS1-v1_5 with SHA-256, in base64 with padding (RFC 4648, section 4).",
+    'FENPAY-ED25519 is Ed25519 over the string itself, not over a hash of it (RFC 8032, "pure"), in the same base64.',
+    "`envelopes` are JWE in compact form (RFC 7516): RSA-OAEP-256 and A256GCM. What is valid tells what is inside.",
+    "`direction`: to_platform is `payer` of an order, from the app that `iss` names; to_merchant is what we encrypt.",
+    "Encrypting draws lots, so your token of the same content is another one. Compare what is inside.",
     "`malformed_headers` must be refused for their form alone, before any key is looked up.",
 ]
 CREATE = (
@@ -51,11 +56,12 @@ NOTIFICATION = Parts(
 def document(published: Mapping[str, Any]) -> dict[str, Any]:
     """The whole file. `published` is the file as it is, {} when there is none yet."""
     keys = keys_of(published)
-    made = [*_requests(keys), *_bad_requests(keys), *_ours(keys), *_bad_ours(keys)]
+    made = [*_requests(keys), *_bad_requests(keys), *_ours(keys), *_bad_ours(keys), *_ed25519(keys)]
     return {
         "about": ABOUT,
         "keys": [key.shown() for key in keys.values()],
         "vectors": made,
+        "envelopes": envelopes(keys, published),
         "malformed_headers": list(_malformed(keys["merchant"])),
     }
 
@@ -150,6 +156,35 @@ def _bad_ours(keys: Mapping[str, VectorKey]) -> Iterator[dict[str, Any]]:
         yield vector(f"{kind}-{name}", kind, platform, parts, reason=reason, signed_instead=signed.message())
     yield from _bad_signatures("answer", platform, ANSWER, stranger=keys["stranger"])
     yield from _bad_signatures("notification", platform, NOTIFICATION, stranger=keys["merchant"])
+
+
+def _ed25519(keys: Mapping[str, VectorKey]) -> Iterator[dict[str, Any]]:
+    """The strings are those of RSA; what differs is how they are signed."""
+    merchant, platform, stranger = (keys[f"{name}-ed25519"] for name in ("merchant", "platform", "stranger"))
+    for kind, key, name, parts, rsa_key in (
+        ("request", merchant, "request-ed25519", POST, keys["merchant"]),
+        ("answer", platform, "answer-ed25519", ANSWER, keys["platform"]),
+        ("notification", platform, "notification-ed25519", NOTIFICATION, keys["platform"]),
+    ):
+        yield vector(name, kind, key, parts)
+        for fault, sign, reason in (
+            ("hashed-first", build.hashed_first, "the SHA-512 of the string was signed, not the string"),
+            ("not-reduced", build.not_reduced, "its second half is not below the order of the group"),
+            ("bit-turned", build.with_a_bit_turned, "one bit of the signature is wrong"),
+            ("byte-short", build.a_byte_short, "the last byte of the signature is missing"),
+            ("byte-long", build.a_byte_long, "a zero byte stands before the signature"),
+            ("strangers-key", build.with_key(stranger), "signed with another key"),
+            ("rsa-signature", build.with_key(rsa_key), "an RSA signature under the name of an Ed25519 key"),
+        ):
+            yield vector(f"{name}-{fault}", kind, key, parts, reason=reason, sign=sign)
+        by_ed25519 = build.with_key(key)
+        yield vector(f"{kind}-ed25519-under-rsa-key", kind, rsa_key, parts, sign=by_ed25519,
+                     reason="an Ed25519 signature under the name of an RSA key")  # fmt: skip
+    yield vector("request-ed25519-get", "request", merchant, GET)
+    yield vector("request-ed25519-empty-body", "request", merchant, CLOSE)
+    yield vector("request-ed25519-body-changed", "request", merchant,
+                 replace(POST, body=POST.body.replace(b"40.30", b"00.30")), reason="the body was changed on the way",
+                 signed_instead=POST.message())  # fmt: skip
 
 
 def _malformed(merchant: VectorKey) -> Iterator[dict[str, str]]:

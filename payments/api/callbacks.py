@@ -23,4 +23,5 @@ def receive(request: HttpRequest, channel: str, account_id: int) -> HttpResponse
     if answer is None:
         return HttpResponse(status=404)
     status, body = answer
-    return HttpResponse(body, status=status, content_type="application/json")
+    kind = "application/json" if body.startswith(b"{") else "text/plain; charset=utf-8"  # some want a bare word
+    return HttpResponse(body, status=status, content_type=kind)

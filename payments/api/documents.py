@@ -13,6 +13,7 @@ from payments.api import examples
 from payments.api.errors import ChannelRejected, problem_of
 from payments.api.fields import PayerField, PayerSerializer
 from payments.api.serializers import OrderSerializer, RefundSerializer
+from payments.channels.registry import CHANNELS
 from payments.errors import InvalidMove, PaymentsError
 from payments.models import Refund
 from payments.models.order import OrderNotPaid, RefundExceedsPaid
@@ -53,15 +54,16 @@ def _maybe(**kwargs: Any) -> serializers.CharField:
     return serializers.CharField(allow_null=True, **kwargs)
 
 
+_BRIDGES = {channel.name: channel.wallet.bridge for channel in CHANNELS.values() if channel.wallet.bridge}
 JSAPI_ANSWER = inline_serializer(
     "JsapiParameters",
-    {
-        name: _text(required=False)
-        for name in ("appId", "timeStamp", "nonceStr", "package", "signType", "paySign", "tradeNO")
-    },
+    {name: _text(required=False) for bridge in _BRIDGES.values() for name in bridge.parameters},
     allow_null=True,
-    help_text="There while the order is PAYING. WeChat Pay's six: hand them as they are to"
-    " WeixinJSBridge.invoke('getBrandWCPayRequest', …). Alipay's one: AlipayJSBridge.call('tradePay', {tradeNO}).",
+    help_text="There while the order is PAYING, at a channel with a bridge: hand it as it is to the bridge. "
+    + " ".join(
+        f"{name}: {bridge.object}.{bridge.method}('{bridge.call}', {{{', '.join(bridge.parameters)}}})."
+        for name, bridge in _BRIDGES.items()
+    ),
 )
 
 APP_ANSWER = inline_serializer(
@@ -87,6 +89,7 @@ ORDER_ANSWER = inline_serializer(
         "cashier_url": _text(help_text="a page that pays it"), "jsapi": JSAPI_ANSWER, "app": APP_ANSWER,
         "code_url": _maybe(help_text="for a QR code, with method native"),
         "h5_url": _maybe(help_text="where a phone's browser goes to pay, with method h5"),
+        "pay_url": _maybe(help_text="where a page in the payer's app goes to pay, at a channel without a bridge"),
         "next_check_at": _maybe(help_text="when we ask the channel next; ask us after that"),
         "resolve_by": _maybe(help_text="by when an open order is decided"), "trace_id": _maybe(),
     },

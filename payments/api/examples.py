@@ -13,7 +13,7 @@ ORDER: dict[str, Any] = {
         "appId": "wx8888888888888888", "timeStamp": "1767326400", "nonceStr": "593BEC0C930BF1AFEB40B4A08C8FB242",
         "package": "prepay_id=wx201410272009395522657a690389285100", "signType": "RSA", "paySign": "oR9d8Puh…",
     },
-    "app": None, "code_url": None, "h5_url": None, "next_check_at": "2026-01-02T04:00:30Z",
+    "app": None, "code_url": None, "h5_url": None, "pay_url": None, "next_check_at": "2026-01-02T04:00:30Z",
     "resolve_by": "2026-01-02T06:15:00Z", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
 }  # fmt: skip
 SUBMITTING = ORDER | {"status": "SUBMITTING", "jsapi": None, "version": 1, "next_check_at": "2026-01-02T04:00:05Z"}

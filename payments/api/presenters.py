@@ -3,16 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-
 from openplatform.envelopes import seal_envelope
 from openplatform.keyring import find_recipient
 from payments import queries
 from payments.models import Order, Payment, Refund
-from payments.operations.accounts import open_account
+from payments.operations.accounts import cashier_url, open_account
 from payments.operations.notices import moment, order_data, refund_data
 from payments.operations.schedules import resolve_by
 from payments.states import ORDER_OPEN, REFUND_OPEN, OrderStatus, PaymentStatus, RefundStatus
+
+ADDRESSES = {"code_url", "h5_url", "pay_url"}
 
 
 def present_order(order: Order, *, now: datetime) -> dict[str, Any]:
@@ -22,11 +22,12 @@ def present_order(order: Order, *, now: datetime) -> dict[str, Any]:
         "app_id": str(order.app_id),
         **order_data(order),
         "payer": None,
-        "cashier_url": f"{settings.PUBLIC_BASE_URL}/cashier/{order.cashier_token}",
+        "cashier_url": cashier_url(order),
         "jsapi": None,
         "app": None,
         "code_url": None,
         "h5_url": None,
+        "pay_url": None,
         "next_check_at": None,
         "resolve_by": None,
         "trace_id": order.trace_id or None,
@@ -37,17 +38,17 @@ def present_order(order: Order, *, now: datetime) -> dict[str, Any]:
     is_payable = (order.status, payment.status) == (OrderStatus.PAYING, PaymentStatus.PAYING)
     if is_payable and payment.prepay and not payment.prepay_has_run_out(now=now):
         page = open_account(payment.account).page_parameters(payment.prepay, now=now)
-        data |= _for_the_page(page)
+        data |= _for_the_page(page, method=payment.method)
     if OrderStatus(order.status) in ORDER_OPEN:
         data |= {"next_check_at": moment(payment.next_check_at), "resolve_by": moment(resolve_by(order.expires_at))}
     return data
 
 
-def _for_the_page(page: dict[str, str]) -> dict[str, Any]:
+def _for_the_page(page: dict[str, str], *, method: str) -> dict[str, Any]:
     """Under the name that says where it goes: an address as it is, or the values for a bridge or an app's SDK."""
-    if "code_url" in page or "h5_url" in page:
+    if page.keys() & ADDRESSES:
         return dict(page)
-    return {"app": page} if "partnerid" in page else {"jsapi": page}
+    return {"app": page} if method == "app" else {"jsapi": page}
 
 
 def _sealed_payer(payment: Payment, *, app_id: int, now: datetime) -> str | None:

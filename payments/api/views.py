@@ -10,7 +10,7 @@ from openplatform.api import OpenApiView
 from openplatform.models import App
 from openplatform.scopes import Scope
 from openplatform.serializers import NoFields
-from payments import queries
+from payments import queries, waiting
 from payments.api import documents
 from payments.api.errors import ChannelRejected
 from payments.api.prefer import a_place_to_wait, preferred_wait_s
@@ -41,7 +41,7 @@ class OrdersView(MerchantView):
         serializer = OrderSerializer(data=request.data, context={"now": now, "app_id": self.caller.app_id})
         serializer.is_valid(raise_exception=True)
         order, created = orders.create_order(app=self.app, wish=serializer.wish(), now=now)
-        order = _wait_for_order(request, order, in_states=queries.ORDER_IN_FLIGHT)
+        order = _wait_for_order(request, order, in_states=waiting.ORDER_IN_FLIGHT)
         if order.status == OrderStatus.FAILED:
             raise ChannelRejected(order=present_order(order, now=timezone.now()))
         in_flight = order.status in {OrderStatus.SUBMITTING, OrderStatus.UNKNOWN}
@@ -78,7 +78,7 @@ class CloseOrderView(MerchantView):
     def post(self, request: Request, order_no: int) -> Response:
         NoFields(data=request.data).is_valid(raise_exception=True)
         order = orders.close_order(app=self.app, order_no=order_no, now=timezone.now())
-        order = _wait_for_order(request, order, in_states=queries.ORDER_ENDING)
+        order = _wait_for_order(request, order, in_states=waiting.ORDER_ENDING)
         in_flight = order.status == OrderStatus.CLOSING
         return _answer(present_order(order, now=timezone.now()), created=False, in_flight=in_flight)
 
@@ -126,12 +126,12 @@ class RefundByOutRefundNoView(MerchantView):
 def _wait_for_order(request: Request, order: Order, *, in_states: frozenset[OrderStatus]) -> Order:
     """What has become of the order while the caller was willing to wait."""
     with a_place_to_wait(preferred_wait_s(request.headers.get("Prefer", ""))) as wait_s:
-        return queries.wait_for_order(order, in_states=in_states, wait_s=wait_s)
+        return waiting.wait_for_order(order, in_states=in_states, wait_s=wait_s)
 
 
 def _wait_for_refund(request: Request, refund: Refund) -> Refund:
     with a_place_to_wait(preferred_wait_s(request.headers.get("Prefer", ""))) as wait_s:
-        return queries.wait_for_refund(refund, in_states=queries.REFUND_IN_FLIGHT, wait_s=wait_s)
+        return waiting.wait_for_refund(refund, in_states=waiting.REFUND_IN_FLIGHT, wait_s=wait_s)
 
 
 def _answer(data: dict[str, Any], *, created: bool, in_flight: bool) -> Response:

@@ -1,12 +1,11 @@
 """The page of one order: what it is, what the server knows of it, and the way to pay it."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from io import BytesIO
 from typing import Any
 
 import segno
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -16,6 +15,7 @@ from openplatform.limits import per_address
 from payments import queries
 from payments.cashier import pages, wording
 from payments.cashier.wording import Look
+from payments.channels.registry import CHANNELS
 from payments.errors import NotFound
 from payments.models import Order
 from payments.money import yuan_text
@@ -116,8 +116,7 @@ def way_back(return_url: str) -> WayBack | None:
 def _known(cashier_token: str) -> tuple[Order, CashierState, datetime]:
     """Raises NotFound."""
     order, now = queries.order_of_cashier(cashier_token=cashier_token), timezone.now()
-    return_to = f"{settings.PUBLIC_BASE_URL}{reverse('cashier-order', args=[cashier_token])}"
-    return order, cashier_state(order, return_to=return_to, language=pages.page_language(), now=now), now
+    return order, cashier_state(order, language=pages.page_language(), now=now), now
 
 
 def _present(order: Order, known: CashierState, *, now: datetime) -> dict[str, Any]:
@@ -131,10 +130,16 @@ def _config(order: Order, known: CashierState, *, now: datetime) -> dict[str, An
     token = order.cashier_token
     return {
         "state_url": reverse("cashier-state", args=[token]), "qr_url": reverse("cashier-qr", args=[token]),
-        "words": wording.order_words(order.channel), "channel": order.channel,
+        "words": wording.order_words(order.channel), "wallet": _wallet(order.channel),
         "known": _present(order, known, now=now), "is_sandbox": known.is_sandbox,
         "no_network": str(wording.WAITING_FOR_NETWORK),
     }  # fmt: skip
+
+
+def _wallet(channel: str) -> dict[str, Any]:
+    """How the page knows the payer's app, and opens its sheet."""
+    wallet = CHANNELS[channel].wallet
+    return {"agent": wallet.agent, "bridge": asdict(wallet.bridge) if wallet.bridge else None}
 
 
 def _again_url(order: Order) -> str:

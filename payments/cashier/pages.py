@@ -14,12 +14,10 @@ from django.views.decorators.csrf import csrf_exempt
 from openplatform.pages import frame_context, page_language, private, switched
 from openplatform.problems import Problem, RateLimited, plain_answer
 from payments.cashier import wording
+from payments.channels.registry import CHANNELS
 from payments.errors import NotFound
 
 __all__ = ["in_wallet", "json_view", "page_language", "page_view", "problem", "problem_page", "show_page"]
-
-# What the browser in each app on the phone calls itself.
-IN_APP_MARKS = {"wechatpay": "MicroMessenger", "alipay": "AlipayClient"}
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -86,5 +84,4 @@ def show_page(request: HttpRequest, template: str, context: dict[str, Any], *, s
 
 def in_wallet(request: HttpRequest, *, channel: str) -> bool:
     """Whether this is the browser of the app that pays by `channel`."""
-    mark = IN_APP_MARKS.get(channel)
-    return mark is not None and mark in request.headers.get("User-Agent", "")
+    return CHANNELS[channel].wallet.agent in request.headers.get("User-Agent", "")

@@ -22,7 +22,7 @@ BROWSER_COOKIE = "pay_browser"
 STATE_LIFETIME = timedelta(minutes=10)
 
 _BROWSER = re.compile(r"[0-9a-f]{32}")
-_STATE = re.compile(r"([0-9a-f]{32})([0-9a-f]{8})((?:[0-9a-f]{2}){1,44})")  # MAC, seconds, the pay code's token
+_STATE = re.compile(r"([0-9a-f]{32})([0-9a-f]{8})((?:[0-9a-f]{2}){1,44})")  # MAC, seconds, token.channel
 
 
 class StateRefused(Exception):
@@ -56,28 +56,35 @@ def remember_browser(response: HttpResponse, browser: str) -> None:
     _set_cookie(response, BROWSER_COOKIE, browser, lifetime=STATE_LIFETIME)
 
 
-def make_state(*, pay_code_token: str, browser: str, now: datetime) -> str:
-    """Names the pay code; good for this browser and STATE_LIFETIME only, so nobody else's login can be slipped in."""
-    made_at, named = f"{int(now.timestamp()):08x}", pay_code_token.encode().hex()
+def make_state(*, pay_code_token: str, channel: str, browser: str, now: datetime) -> str:
+    """Names the pay code and the channel; good for this browser and STATE_LIFETIME only, so nobody else's login can be
+    slipped in.
+    """
+    made_at, named = f"{int(now.timestamp()):08x}", f"{pay_code_token}.{channel}".encode().hex()
     return f"{_mac(made_at, named, browser)}{made_at}{named}"
 
 
-def read_state(state: str, *, browser: str, now: datetime) -> str:
-    """The pay code's token. Raises StateRefused."""
+def read_state(state: str, *, browser: str, now: datetime) -> tuple[str, str]:
+    """The pay code's token, and the channel. Raises StateRefused."""
     parts = _STATE.fullmatch(state)
     if not parts or not constant_time_compare(parts[1], _mac(parts[2], parts[3], browser)):
         raise StateRefused
     age_s = int(now.timestamp()) - int(parts[2], 16)
     if not 0 <= age_s <= STATE_LIFETIME.total_seconds():
         raise StateRefused
-    return pay_code_named_in(state)
+    return pay_code_named_in(state), _named(state)[1]
 
 
 def pay_code_named_in(state: str) -> str:
     """The token that a state names, whoever made it, or "". Enough for a link to our own page, for nothing else."""
+    token, _channel = _named(state)
+    return token if is_token(token) else ""
+
+
+def _named(state: str) -> tuple[str, str]:
     parts = _STATE.fullmatch(state)
-    named = bytes.fromhex(parts[3]).decode(errors="replace") if parts else ""
-    return named if is_token(named) else ""
+    token, _dot, channel = (bytes.fromhex(parts[3]).decode(errors="replace") if parts else "").partition(".")
+    return token, channel
 
 
 def _mac(*parts: str) -> str:

@@ -1,16 +1,15 @@
 """Every sentence that a payer reads, in English; the Chinese is in payments/locale."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from django.conf import settings
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
+from payments.channels.registry import CHANNELS
+from payments.channels.wallets import Text
 from payments.money import AmountError, AmountTooLarge, yuan_text
-
-Text = str | Promise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +43,6 @@ class Look(StrEnum):
     CONTRADICTED = "contradicted"
     OUTSIDE = "outside"
 
-
-# What the payer calls the app on the phone, and the service in it.
-NAMES: dict[str, tuple[Text, Text]] = {
-    "wechatpay": (pgettext_lazy("payer's app", "WeChat"), pgettext_lazy("payer's app", "WeChat Pay")),
-    "alipay": (pgettext_lazy("payer's app", "Alipay"), pgettext_lazy("payer's app", "Alipay")),
-}
 
 ORDER_WORDS: dict[Look, Words] = {
     Look.PREPARING: Words(title=_("Preparing your payment"), detail=_("This takes a moment.")),
@@ -136,6 +129,10 @@ TOO_MANY = Words(
 SCAN_IN_THE_WALLET = Words(
     title=_("Please open this page in %(wallet)s"), detail=_("Scan the merchant's code with %(wallet)s to pay.")
 )
+CHOOSE = Words(
+    title=_("How do you want to pay?"),
+    detail=_("On a phone, the app that scans the code decides. This is the sandbox, so choose one."),
+)
 NOT_AVAILABLE = Words(
     title=_("Payment is not possible at the moment"),
     detail=_("The merchant cannot receive payments here. Please ask the merchant."),
@@ -191,6 +188,14 @@ def order_words(channel: str) -> dict[str, dict[str, str]]:
 
 def named(words: Words, *, channel: str) -> Words:
     """The same words with the names that the payer knows: of the app on the phone, and of the service in it."""
-    wallet, service = NAMES.get(channel, (channel, channel))
-    names = {"wallet": str(wallet), "service": str(service)}
+    return named_all(words, channels=[channel])
+
+
+def named_all(words: Words, *, channels: Collection[str]) -> Words:
+    """The same for several apps, each of which will do."""
+    wallets = [CHANNELS[channel].wallet for channel in channels]
+    names = {
+        "wallet": " / ".join(str(wallet.app) for wallet in wallets),
+        "service": " / ".join(str(wallet.service) for wallet in wallets),
+    }
     return Words(**{part: str(text) % names for part, text in asdict(words).items()})

@@ -3,16 +3,20 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
+from payments.channels import days
 from payments.channels.base import Accepted, RefundFacts, Rejected, TradeFacts, Unknown
 
 RESPONSE_BYTES_MAX = 1_048_576
-BEIJING = ZoneInfo("Asia/Shanghai")  # where their clocks are
+BEIJING = days.BEIJING
 NUMBER_LENGTH_MAX = 19
+CLOCKS_DIFFER_S = 300  # by more, and neither believes what the other has signed
 _TEXT = re.compile(r"[ -~]{1,64}")  # what our columns hold; their numbers and times are far shorter
+_PAYER_ID = re.compile(r"[!-~]{1,128}")
 
 Facts = TypeVar("Facts", TradeFacts, RefundFacts)
 
@@ -23,6 +27,7 @@ class Reaction(Enum):
     REJECTED = auto()  # not executed and never will be
     ACCOUNT = auto()  # the same, and whatever this account asks is refused
     NOT_FOUND = auto()  # they do not know the number (yet: a request of ours may still be on its way)
+    NOT_YET = auto()  # what was asked for is still being made
     UNKNOWN = auto()
 
 
@@ -72,6 +77,22 @@ def short_text(fields: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def payer_ids(told: object, *names: str) -> tuple[str, ...]:
+    """Who paid, by the members `names` of what was told. What is missing or odd here makes no money doubtful."""
+    values = [told.get(name) for name in names] if isinstance(told, Mapping) else []
+    return tuple(value for value in values if isinstance(value, str) and _PAYER_ID.fullmatch(value))
+
+
 def printable(text: str) -> str:
     """A message that may be unsigned, and is going to be stored: no control characters, no halves of characters."""
     return "".join(character for character in text if character.isprintable())[:200]
+
+
+def clock_ahead_s(headers: Mapping[str, str], *, now: datetime) -> int:
+    """By how many seconds their clock is ahead of ours (behind: negative); 0 when it is not told, or within bounds."""
+    try:
+        theirs = parsedate_to_datetime(headers.get("Date", ""))
+        ahead_s = int((theirs - now).total_seconds())
+    except (ValueError, TypeError):  # TypeError: a time without an offset
+        return 0
+    return ahead_s if abs(ahead_s) >= CLOCKS_DIFFER_S else 0

@@ -4,12 +4,17 @@ from typing import Final
 
 from payments.channels.alipay.channel import AlipayChannel
 from payments.channels.base import AccountConfig, Channel
+from payments.channels.unionpay.channel import UnionpayChannel
 from payments.channels.wechatpay.channel import WechatpayChannel
 
-CHANNELS: Final[dict[str, type[WechatpayChannel] | type[AlipayChannel]]] = {
-    channel.name: channel for channel in (WechatpayChannel, AlipayChannel)
-}
+_ALL: tuple[type[Channel], ...] = (WechatpayChannel, AlipayChannel, UnionpayChannel)
+CHANNELS: Final = {channel.name: channel for channel in _ALL}
 
 
 def open_channel(name: str, config: AccountConfig) -> Channel:
     return CHANNELS[name](config)
+
+
+def queue_of(name: str) -> str:
+    """The queue of all work that asks the channel: its own, so that one which hangs holds up nobody else's."""
+    return f"channel.{name}"

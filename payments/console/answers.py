@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from openplatform.lengths import length_text
 from openplatform.models import Notification
 from payments.console import cells, words
 from payments.console.order_file import OrderFile
@@ -138,7 +139,7 @@ def _check(row: Payment | Refund, *, at: datetime, now: datetime) -> Said:
     if row.lease_until is not None and row.lease_until > now:
         return Said("busy", _("A worker is asking right now"))
     what = _("payment") if isinstance(row, Payment) else _("refund")
-    facts = {"what": what, "at": _clock(at), "span": cells.span(abs(at - now))}
+    facts = {"what": what, "at": _clock(at), "span": length_text(abs(at - now))}
     if at > now:
         return Said("busy", _("In %(span)s, at %(at)s (%(what)s)") % facts)
     if now - at > OVERDUE:

@@ -4,22 +4,24 @@ Money is formatted from integer fen as text; nothing here divides.
 """
 
 import json
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
 from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Model
+from django.template.defaultfilters import filesizeformat
+from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
+from payments.channels.registry import CHANNELS
 from payments.console import words
-from payments.money import yuan_text
+from payments.money import fee_text, yuan_text
 
 NOTHING = "–"
 Text = str | Promise
@@ -31,6 +33,11 @@ def yuan(fen: int | None) -> str:
     if fen is None:
         return NOTHING
     return format_html('<span class="fen-money">{}</span>', yuan_text(fen))
+
+
+def fee(millifen: int) -> str:
+    """In yuan, with the parts of a fen that a channel charges."""
+    return format_html('<span class="fen-money">{}</span>', fee_text(millifen))
 
 
 def yuan_if_any(fen: int) -> str:
@@ -70,11 +77,24 @@ def status(value: str) -> str:
 
 
 def channel(value: str) -> str:
-    return format_html("{}", words.channel_word(value))
+    """Its name; of a model with a badge that says what that means."""
+    if value not in CHANNELS or not CHANNELS[value].is_model:
+        return format_html("{}", words.channel_word(value))
+    why = _("Certified with no acquirer: it takes real money only with ALLOW_MODEL_CHANNELS")
+    return format_html("{} {}", CHANNELS[value].label, badge(_("model"), tone="warn", title=why))
 
 
 def yes_no(value: bool) -> str:  # noqa: FBT001 - a cell takes the value of a column
     return badge(_("yes"), tone="good") if value else badge(_("no"), tone="quiet")
+
+
+def byte_size(value: int) -> str:
+    return format_html("{}", filesizeformat(value))
+
+
+def day(value: date) -> str:
+    """The same in every language."""
+    return format_html('<span class="fen-time">{}</span>', value.isoformat())
 
 
 def plain(value: object) -> str:
@@ -130,16 +150,10 @@ def document(value: Any) -> str:
     return code_block(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)) if value else NOTHING
 
 
-def span(length: timedelta) -> str:
-    """A length of time in its largest unit: "12 s", "3 min", "2 h", "5 d"."""
-    seconds = max(0, int(length.total_seconds()))
-    if seconds < 60:
-        return ngettext("%(count)d s", "%(count)d s", seconds) % {"count": seconds}
-    if seconds < 3_600:
-        return ngettext("%(count)d min", "%(count)d min", seconds // 60) % {"count": seconds // 60}
-    if seconds < 172_800:
-        return ngettext("%(count)d h", "%(count)d h", seconds // 3_600) % {"count": seconds // 3_600}
-    return ngettext("%(count)d d", "%(count)d d", seconds // 86_400) % {"count": seconds // 86_400}
+def table(head: Sequence[Text], rows: Iterable[Sequence[object]]) -> str:
+    """Rows of cells under their titles; nothing where there are none."""
+    shown = [[NOTHING if value in (None, "") else value for value in row] for row in rows]
+    return render_to_string("console/table.html", {"head": head, "rows": shown}) if shown else NOTHING
 
 
 def column(path: str, show: Cell, *, title: Text, order_by: str | None = None) -> Cell:

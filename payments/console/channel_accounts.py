@@ -13,12 +13,16 @@ from payments.console.base import ReadOnlyAdmin
 from payments.console.confirm import Question, confirm
 from payments.console.filters import ChannelFilter
 from payments.models import ChannelAccount
+from payments.operations.channel_accounts import activate_account
 
 NAME = cells.column("name", cells.plain, title=gettext_lazy("name"))
 MERCHANT = cells.column("merchant", cells.link, title=gettext_lazy("merchant"))
 ACTIVE = cells.column("is_active", cells.yes_no, title=gettext_lazy("active"))
 SANDBOX = cells.column("is_sandbox", cells.yes_no, title=gettext_lazy("sandbox"))
 NUMBER = cells.own_number(title=gettext_lazy("channel account"))
+FETCHED = cells.column("certificates_fetched_at", cells.moment, title=gettext_lazy("fetched at"))
+FAILING = cells.column("certificates_failing_since", cells.moment, title=gettext_lazy("fails since"))
+ASKED = cells.column("certificates_asked_at", cells.moment, title=gettext_lazy("asked for at"))
 
 
 def secrets(_account: ChannelAccount) -> str:
@@ -43,6 +47,9 @@ class ChannelAccountAdmin(ReadOnlyAdmin):
         (None, {"fields": [
             (NUMBER, NAME), (MERCHANT, columns.CHANNEL), (ACTIVE, SANDBOX), columns.CREATED,
             cells.column("settings", cells.document, title=gettext_lazy("settings")), secrets,
+        ]}),
+        (gettext_lazy("Certificates of the channel"), {"fields": [
+            (FETCHED, FAILING), (cells.column("certificate_wanted", cells.plain, title=gettext_lazy("wanted")), ASKED),
         ]}),
     ]  # fmt: skip
 
@@ -84,9 +91,9 @@ def _question(account: ChannelAccount) -> Question:
 
 
 def _switch(account: ChannelAccount) -> str:
-    """What to tell the operator. Raises OtherAccountActive."""
+    """What to tell the operator. Raises OtherAccountActive, ModelChannelNotAllowed."""
     if account.is_active:
         account.deactivate()
         return _("“%(name)s” is switched off.") % {"name": account.name}
-    account.activate()
+    activate_account(account)
     return _("“%(name)s” is switched on.") % {"name": account.name}

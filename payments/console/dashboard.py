@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from payments.console import cells
+from openplatform.lengths import length_text
 from payments.console.figures import Figures, Waiting, open_cases_count, read_figures
 from payments.money import yuan_text
 
@@ -91,14 +91,14 @@ def _waiting(figures: Figures, *, now: datetime) -> Iterator[Card]:
 def _card(title: str, waiting: Waiting, *, now: datetime, tone: str, url: str) -> Card:
     if waiting.oldest_at is None:
         return Card(title=title, value="0", detail=_("none"), tone="good", url=url)
-    detail = _("the oldest for %(span)s") % {"span": cells.span(now - waiting.oldest_at)}
+    detail = _("the oldest for %(span)s") % {"span": length_text(now - waiting.oldest_at)}
     return Card(title=title, value=str(waiting.count), detail=detail, tone=tone, url=url)
 
 
 def _backlog(owed: Waiting, *, now: datetime) -> Card:
     late = timedelta(0) if owed.oldest_at is None else now - owed.oldest_at
     if late > BACKLOG_OVERDUE:
-        detail, tone = _("the oldest is overdue for %(span)s") % {"span": cells.span(late)}, "bad"
+        detail, tone = _("the oldest is overdue for %(span)s") % {"span": length_text(late)}, "bad"
     else:
         detail, tone = _("none is overdue"), "good"
     return Card(

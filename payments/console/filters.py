@@ -1,7 +1,7 @@
 """Filters of the lists: states by their words, moments in the console's time zone, and amounts in yuan."""
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -49,6 +49,20 @@ def status_filter(statuses: type[StrEnum] | list[str]) -> type[WordsFilter]:
         known = tuple(str(status) for status in statuses)
 
     return StatusFilter
+
+
+def words_filter(
+    known: type[StrEnum], word: Callable[[str], words.Word], *, field: str = "kind", title: Any = None
+) -> type[WordsFilter]:
+    """A filter on `field` by the members of an enumeration, each shown by `word`."""
+
+    class EnumFilter(WordsFilter):
+        def word(self, value: str) -> words.Word:
+            return word(value)
+
+    EnumFilter.title, EnumFilter.parameter_name = title or gettext_lazy("kind"), field
+    EnumFilter.known = tuple(str(member) for member in known)
+    return EnumFilter
 
 
 def choices_filter(choices: type[TextChoices], *, field: str = "kind", title: Any = None) -> type[WordsFilter]:
@@ -109,7 +123,7 @@ class RangeFilter(FieldListFilter):
 
     def read(self, text: str, *, is_last: bool) -> object:
         """What was typed, as the column has it. Raises ValueError with a text for the operator."""
-        raise NotImplementedError
+        raise NotImplementedError  # each filter's own class says how
 
     def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:  # type: ignore[override] # noqa: ARG002
         names = [str(name) for name in self.expected_parameters()]
@@ -135,6 +149,18 @@ class MomentFilter(RangeFilter):
         if at is None or at.year not in YEARS:
             raise ValueError(_("“%(text)s” is not a time.") % {"text": text})
         return at.replace(microsecond=999_999) if is_last else at
+
+
+class DayFilter(RangeFilter):
+    """Between two days."""
+
+    input_attributes = {"type": "date"}
+
+    def read(self, text: str, *, is_last: bool) -> date:  # noqa: ARG002
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            raise ValueError(_("“%(text)s” is not a day.") % {"text": text}) from None
 
 
 class YuanFilter(RangeFilter):

@@ -20,10 +20,12 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from openplatform import notify_urls
 from openplatform.models import App
 from openplatform.models.app import AppStatus
-from payments.console import cells, columns
+from payments.channels.registry import CHANNELS
+from payments.console import cells, columns, words
 from payments.console.base import ReadOnlyAdmin
 from payments.console.confirm import Question, confirm
 from payments.models import PayCode
+from payments.operations.cashier import PAY_CODE_METHOD
 from payments.operations.orders import may_be_told
 
 LABEL_LENGTH_MAX = 64
@@ -49,12 +51,25 @@ def printed(pay_code: PayCode) -> str:
 printed.short_description = gettext_lazy("to be printed")  # type: ignore[attr-defined]
 
 
+def _channels() -> list[tuple[str, words.Word]]:
+    """Those by which the cashier can pay: they say who the payer is. The first choice is a code for all of them."""
+    return [("", words.channel_word(""))] + [
+        (name, words.channel_word(name))
+        for name, channel in CHANNELS.items()
+        if PAY_CODE_METHOD in channel.capabilities.methods
+    ]
+
+
 class PayCodeForm(forms.ModelForm):  # type: ignore[type-arg]
     """What an operator says about a new code; the token is ours to choose."""
 
     app = forms.ModelChoiceField(
         label=gettext_lazy("app"), queryset=App.objects.none(), widget=UnfoldAdminSelectWidget()
     )
+    channel = forms.ChoiceField(
+        label=gettext_lazy("channel"), choices=_channels, required=False, widget=UnfoldAdminSelectWidget(),
+        help_text=gettext_lazy("Of a code for every wallet, the app that scans it decides."),
+    )  # fmt: skip
     label = forms.CharField(
         label=gettext_lazy("label"), max_length=LABEL_LENGTH_MAX, widget=UnfoldAdminTextInputWidget(),
         help_text=gettext_lazy("What the payer sees as the purpose: the name of the shop, for example."),
@@ -66,7 +81,7 @@ class PayCodeForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = PayCode
-        fields = ["app", "label", "notify_url"]
+        fields = ["app", "channel", "label", "notify_url"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -105,7 +120,7 @@ class PayCodeAdmin(ReadOnlyAdmin):
     app_path = "app"
     form = PayCodeForm
     actions_detail = ["deactivate"]
-    add_fieldsets = [(None, {"fields": ["app", "label", "notify_url"]})]
+    add_fieldsets = [(None, {"fields": ["app", "channel", "label", "notify_url"]})]
     fieldsets = [
         (None, {"fields": [
             (NUMBER, LABEL), (columns.APP, columns.CHANNEL), (ACTIVE, columns.CREATED), columns.NOTIFY_URL, printed,
@@ -123,7 +138,9 @@ class PayCodeAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: PayCode, form: PayCodeForm, change: bool) -> None:  # noqa: ARG002, FBT001
         """Issue it by the model's own factory; the form's instance becomes the code that was issued."""
-        issued = PayCode.issue(app=obj.app, label=obj.label, notify_url=obj.notify_url, now=timezone.now())
+        issued = PayCode.issue(
+            app=obj.app, channel=obj.channel, label=obj.label, notify_url=obj.notify_url, now=timezone.now()
+        )
         obj.token, obj.created_at = issued.token, issued.created_at
 
     @action(  # type: ignore[untyped-decorator]

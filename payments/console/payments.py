@@ -46,6 +46,8 @@ class PaymentAdmin(ReadOnlyAdmin):
         (_("Asking the channel"), {"fields": [
             (columns.NEXT_CHECK, columns.LAST_ANSWER),
             (columns.ASKED, cells.column("checks_count", cells.plain, title=_("checks since the last move"))),
+            (cells.column("recheck_at", cells.moment, title=_("asked again, ended unpaid, at")),
+             cells.column("confirmed_unpaid_at", cells.moment, title=_("bills say unpaid since"))),
             cells.column("lease_until", cells.moment, title=_("held by a worker until")),
             (cells.column("hinted_at", cells.moment, title=_("worker last woken at")),
              cells.column("prepay_expires_at", cells.moment, title=_("prepay expires at"))),

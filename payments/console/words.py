@@ -1,7 +1,10 @@
 """How states and events are named and coloured for operators. The code word itself stays beside its translation."""
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 from django.utils.translation import pgettext_lazy
+
+from payments.channels.registry import CHANNELS
 
 Word = str | Promise
 
@@ -23,6 +26,13 @@ STATUSES: dict[str, Word] = {
     "gone": pgettext_lazy("status", "not wanted"),
     "open": pgettext_lazy("status", "open"),
     "resolved": pgettext_lazy("status", "resolved"),
+    "WAITED_FOR": pgettext_lazy("status", "waited for"),
+    "FETCHED": pgettext_lazy("status", "fetched"),
+    "EMPTY": pgettext_lazy("status", "empty"),
+    "MISSING": pgettext_lazy("status", "missing"),
+    "REFUSED": pgettext_lazy("status", "refused"),
+    "PAID": pgettext_lazy("status", "paid"),
+    "NOT_DONE": pgettext_lazy("status", "not done"),
 }
 
 # good: done; busy: somebody else's turn; warn: look at it soon; bad: a person must act; quiet: over, and nothing to do.
@@ -44,6 +54,13 @@ TONES: dict[str, str] = {
     "gone": "quiet",
     "open": "bad",
     "resolved": "quiet",
+    "WAITED_FOR": "busy",
+    "FETCHED": "good",
+    "EMPTY": "quiet",
+    "MISSING": "bad",
+    "REFUSED": "bad",
+    "PAID": "good",
+    "NOT_DONE": "quiet",
 }
 
 EVENTS: dict[str, Word] = {
@@ -61,10 +78,43 @@ EVENTS: dict[str, Word] = {
     "ABNORMAL": pgettext_lazy("event", "could not reach the payer"),
 }
 
-CHANNELS: dict[str, Word] = {
-    "wechatpay": pgettext_lazy("channel", "WeChat Pay"),
-    "alipay": pgettext_lazy("channel", "Alipay"),
+
+BILL_KINDS: dict[str, Word] = {
+    "trade": pgettext_lazy("bill", "payments and refunds"),
+    "fund_flow": pgettext_lazy("bill", "fund flow"),
+    "fund_flow_operation": pgettext_lazy("bill", "fund flow: operating account"),
+    "fund_flow_fees": pgettext_lazy("bill", "fund flow: account for fees"),
 }
+
+ROW_KINDS: dict[str, Word] = {
+    "payment": pgettext_lazy("bill", "payment"),
+    "refund": pgettext_lazy("bill", "refund"),
+    "reversal": pgettext_lazy("bill", "taken back"),
+}
+
+# Counts and sums over a bill's rows.
+BILL_SUMS: dict[str, Word] = {
+    "count": pgettext_lazy("bill", "rows"),
+    "paid_count": pgettext_lazy("bill", "payments"),
+    "paid_fen": pgettext_lazy("bill", "paid"),
+    "settled_paid_fen": pgettext_lazy("bill", "of it the merchant's"),
+    "refunded_count": pgettext_lazy("bill", "refunds"),
+    "refunded_fen": pgettext_lazy("bill", "refunded"),
+    "settled_refunded_fen": pgettext_lazy("bill", "of it from the merchant"),
+    "fee_millifen": pgettext_lazy("bill", "fees"),
+    "in_count": pgettext_lazy("bill", "movements in"),
+    "in_fen": pgettext_lazy("bill", "came in"),
+    "out_count": pgettext_lazy("bill", "movements out"),
+    "out_fen": pgettext_lazy("bill", "went out"),
+}
+
+
+def bill_kind_word(kind: str) -> Word:
+    return BILL_KINDS.get(kind, kind)
+
+
+def row_kind_word(kind: str) -> Word:
+    return ROW_KINDS.get(kind, kind)
 
 
 def status_word(status: str) -> Word:
@@ -76,7 +126,11 @@ def event_word(event: str) -> Word:
 
 
 def channel_word(channel: str) -> Word:
-    return CHANNELS.get(channel, channel)
+    """Its name, and whether it is only a model of one."""
+    if channel not in CHANNELS:
+        return channel or _("every wallet")
+    known = CHANNELS[channel]
+    return _("%(channel)s (model)") % {"channel": known.label} if known.is_model else known.label
 
 
 def tone(status: str) -> str:

@@ -11,10 +11,9 @@ from idgen.fields import SnowflakeField
 from openplatform.models import Merchant
 from openplatform.models.sealed import SealedField, open_column, seal_column
 from payments.errors import PaymentsError
+from payments.models.channel_certificate import FetchesCertificates
 
 ONE_ACTIVE = "channel_account_one_active_per_rank"
-# What a channel knows an account by: its trades are found under these numbers alone.
-IDENTITY = ("mchid", "appid", "sub_mchid", "sub_appid", "app_id", "seller_id")
 
 
 class OtherAccountActive(PaymentsError):
@@ -23,7 +22,7 @@ class OtherAccountActive(PaymentsError):
     code = "OTHER_ACCOUNT_ACTIVE"
 
 
-class ChannelAccount(models.Model):
+class ChannelAccount(FetchesCertificates):
     """`settings` is public (numbers, public keys, hosts); the secrets are sealed with the row's key as context."""
 
     id = SnowflakeField(primary_key=True)
@@ -76,18 +75,10 @@ class ChannelAccount(models.Model):
         return account
 
     def replace_settings(self, *, settings: dict[str, Any], secrets: dict[str, str]) -> None:
-        """New keys or hosts for the same account. Raises ValueError for another account's numbers: open payments would
-        be asked about where nobody knows them.
-        """
-        if self.is_another(settings):
-            raise ValueError("another mchid, appid or seller is another account: register it, and deactivate this one")
+        """New keys or hosts. Whoever calls has seen that it is the same account: operations.accounts.is_another."""
         self.settings = settings
         seal_column(self, "secrets_sealed", json.dumps(secrets).encode())
         self.save(update_fields=["settings", "secrets_sealed"])
-
-    def is_another(self, settings: dict[str, Any]) -> bool:
-        """Whether these are the numbers of another account at the channel."""
-        return any(settings.get(name) != self.settings.get(name) for name in IDENTITY)
 
     def activate(self) -> None:
         """New payments may go to this account. Raises OtherAccountActive."""

@@ -51,6 +51,7 @@ class Case(models.Model):
         DUPLICATE_PAID = "DUPLICATE_PAID", _("paid twice")
         FOREIGN_CALLBACK = "FOREIGN_CALLBACK", _("callback for an unknown payment")
         PAID_LATE = "PAID_LATE", _("paid after close")
+        BLOCKED_PAYER = "BLOCKED_PAYER", _("paid by somebody on the blacklist")
         REFUND_ABNORMAL = "REFUND_ABNORMAL", _("refund could not reach the payer")
         REFUND_LATE = "REFUND_LATE", _("refund executed after it was called failed")
         REFUND_CONTRADICTED = "REFUND_CONTRADICTED", _("the channel contradicts a refund that is over here")
@@ -105,9 +106,21 @@ class Case(models.Model):
         return case
 
     @classmethod
+    def report_again(cls, *, kind: Kind, key: str, now: datetime, **about: object) -> "Case":
+        """The same for trouble that may come anew: after one that was resolved this opens another."""
+        count = cls.objects.filter(kind=kind, key__startswith=key, status=cls.Status.RESOLVED).count()
+        return cls.report(kind=kind, key=f"{key}:{count}" if count else key, now=now, **about)
+
+    @classmethod
     def lock(cls, case_id: int) -> "Case":
         """The row, held until the transaction ends. Lock its order first."""
         return cls.objects.select_for_update().get(pk=case_id)
+
+    @classmethod
+    def resolve_abnormal(cls, refund: Refund, *, resolution: str, by: str, now: datetime) -> None:
+        """What a person did about a refund that could not reach the payer. Its order is locked."""
+        for case in cls.objects.filter(kind=cls.Kind.REFUND_ABNORMAL, refund=refund, status=cls.Status.OPEN):
+            case.resolve(resolution=resolution, by=by, now=now)
 
     def resolve(self, *, resolution: str, by: str, now: datetime) -> None:
         """Somebody has looked at it and says what was decided."""

@@ -7,10 +7,12 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from openplatform.clocks import still_runs
 
-def leased(*, now: datetime, lease: timedelta) -> Q:
-    """Rows that somebody is working on. A lease from a future that cannot be was written by a wrong clock: void."""
-    return Q(lease_until__gt=now, lease_until__lte=now + lease)
+
+def in_nobodys_hand(*, now: datetime, lease: timedelta) -> Q:
+    """Rows that may be claimed for `lease`."""
+    return Q(lease_until__isnull=True) | ~still_runs("lease_until", now=now, lasts=lease)
 
 
 class Driven(models.Model):
@@ -39,7 +41,11 @@ class Driven(models.Model):
         out, and `asked_count` tells the next one that the channel may have heard of it.
         """
         due = cls._default_manager.filter(Q(("status__in", cls.open_statuses)), pk=number, next_check_at__lte=now)
-        free = due.filter(Q(lease_until__isnull=True) | ~leased(now=now, lease=lease))
+        return cls._take(due, now=now, lease=lease)
+
+    @classmethod
+    def _take(cls, rows: "models.QuerySet[Self]", *, now: datetime, lease: timedelta) -> bool:
+        free = rows.filter(in_nobodys_hand(now=now, lease=lease))
         return bool(free.update(lease_until=now + lease, asked_count=F("asked_count") + 1))
 
     @classmethod
@@ -62,8 +68,11 @@ class Driven(models.Model):
         self.save(update_fields=["lease_until"])
         return True
 
-    def check_again(self, *, at: datetime, answer: str, refused: bool = False, not_found: bool = False) -> None:
-        """No move: ask once more at `at`. `refused` and `not_found` count on, anything else starts them anew."""
+    def check_again(self, *, at: datetime | None, answer: str, refused: bool = False, not_found: bool = False) -> None:
+        """No move: ask once more at `at`; None where it may be left at that.
+
+        `refused` and `not_found` count on, anything else starts them anew.
+        """
         self.checks_count += 1
         self.refused_count = self.refused_count + 1 if refused else 0
         self.not_found_count = self.not_found_count + 1 if not_found else 0

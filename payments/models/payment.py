@@ -4,9 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from idgen.fields import SnowflakeField
+from openplatform.clocks import still_runs
 from openplatform.models.sealed import SealedField, open_column, seal_column
 from openplatform.tracing import current_traceparent, trace_id_of
 from payments.models.account import ChannelAccount
@@ -41,6 +43,11 @@ class Payment(Driven):
     # One that ended unpaid is asked about for some days more: until the bill of its day must have told.
     recheck_at = models.DateTimeField(null=True)
     recheck_count = models.PositiveSmallIntegerField(default=0)
+    # When the bills of all days on which it could have been paid were here, and it was in none of them.
+    confirmed_unpaid_at = models.DateTimeField(_("bills say unpaid since"), null=True)
+    # The refund that was sent last, and until when no other one may be: some channels want them apart.
+    refund_turn_of = models.BigIntegerField(null=True)
+    refund_turn_until = models.DateTimeField(null=True)
     traceparent = models.CharField(max_length=55, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"))
     paid_at = models.DateTimeField(_("paid at"), null=True)
@@ -67,7 +74,18 @@ class Payment(Driven):
         ]
         indexes = [
             models.Index(fields=["next_check_at"], condition=models.Q(next_check_at__isnull=False), name="payment_due"),
+            # The sweeps and the figures of one channel, which no other may hide or slow down.
+            models.Index(
+                fields=["channel", "next_check_at"],
+                condition=models.Q(next_check_at__isnull=False),
+                name="payment_due_of_channel",
+            ),
             models.Index(fields=["recheck_at"], condition=models.Q(recheck_at__isnull=False), name="payment_recheck"),
+            models.Index(
+                fields=["channel", "created_at"],
+                condition=models.Q(status=PaymentStatus.UNKNOWN),
+                name="payment_unknown",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -108,11 +126,37 @@ class Payment(Driven):
             return None
         return cls.objects.select_related("account").get(pk=payment_no)
 
+    @classmethod
+    def take_refund_turn(cls, payment_no: int, *, refund_no: int, now: datetime, gap: timedelta) -> datetime | None:
+        """Let `refund_no` be sent, and no other refund of this payment for `gap`. None if it may be, else from when on.
+
+        One guarded UPDATE, so of two workers one has the turn. A repeat of the same refund is no other one.
+        """
+        row = cls.objects.filter(pk=payment_no)
+        others = still_runs("refund_turn_until", now=now, lasts=gap) & ~Q(refund_turn_of=refund_no)
+        mine = row.filter(Q(refund_turn_until__isnull=True) | ~others)
+        if mine.update(refund_turn_of=refund_no, refund_turn_until=now + gap):
+            return None
+        return row.values_list("refund_turn_until", flat=True).get() or now
+
     def plan_recheck(self, *, at: datetime | None) -> None:
         """When this ended payment is asked about next; None for never again."""
         self.recheck_at = at
         self.recheck_count += 1
         self.save(update_fields=["recheck_at", "recheck_count"])
+
+    def confirm_unpaid(self, *, now: datetime) -> None:
+        """The bills have told: nobody needs to ask about this ended payment any more."""
+        self.confirmed_unpaid_at = now
+        self.recheck_at = None
+        self.save(update_fields=["confirmed_unpaid_at", "recheck_at"])
+
+    @classmethod
+    def recheck_now(cls, numbers: list[int], *, now: datetime) -> None:
+        """Something new was heard of these ended payments: ask about them at once, also where that was over."""
+        cls.objects.filter(pk__in=numbers).exclude(status__in=[*IN_OPEN, PaymentStatus.SUCCEEDED]).update(
+            recheck_at=now
+        )
 
     @property
     def is_open(self) -> bool:

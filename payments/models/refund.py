@@ -62,6 +62,7 @@ class Refund(Driven):
     class Meta:
         verbose_name = _("refund")
         verbose_name_plural = _("refunds")
+        permissions = [("redirect_refund", "Can send an abnormal refund to another account")]
         constraints = [
             models.UniqueConstraint(fields=["app", "out_refund_no"], name="refund_out_refund_no_unique"),
             status_check(RefundStatus, name="refund_status_known"),
@@ -82,6 +83,7 @@ class Refund(Driven):
         indexes = [
             models.Index(fields=["next_check_at"], condition=models.Q(next_check_at__isnull=False), name="refund_due"),
             models.Index(fields=["-created_at"], name="refund_created"),
+            models.Index(fields=["created_at"], condition=models.Q(status=RefundStatus.UNKNOWN), name="refund_unknown"),
         ]
 
     def __str__(self) -> str:
@@ -108,6 +110,13 @@ class Refund(Driven):
     def claim(cls, refund_no: int, *, now: datetime, lease: timedelta) -> "Refund | None":
         """The refund with the right to ask its channel about it, or None: see `Driven.claim_row`."""
         if not cls.claim_row(refund_no, now=now, lease=lease):
+            return None
+        return cls.objects.select_related("payment__account", "order").get(pk=refund_no)
+
+    @classmethod
+    def claim_abnormal(cls, refund_no: int, *, now: datetime, lease: timedelta) -> "Refund | None":
+        """The same for a person who acts on an abnormal one, due or not. None: it is not, or somebody is at it."""
+        if not cls._take(cls.objects.filter(pk=refund_no, status=RefundStatus.ABNORMAL), now=now, lease=lease):
             return None
         return cls.objects.select_related("payment__account", "order").get(pk=refund_no)
 

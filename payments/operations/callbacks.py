@@ -11,6 +11,8 @@ from payments.channels.base import Callback as Told
 from payments.channels.base import CallbackRefused, RefundFacts, TradeFacts, TradeState
 from payments.models import Callback, Case, ChannelAccount, Payment, Refund
 from payments.operations.accounts import open_account
+from payments.operations.channel_troubles import heed_callback
+from payments.operations.payers import blocked_payer
 from payments.operations.payments import lock_payment, record_paid
 from payments.operations.refunds import apply_facts, lock_refund
 
@@ -33,6 +35,7 @@ def receive_callback(
         told = opened.read_callback(headers=headers, body=body, now=now)
     except CallbackRefused as error:
         logger.warning("callback refused: %s (account %s)", error.reason, account_id)
+        heed_callback(account, error, now=now)
         return opened.callback_answer(problem="not accepted")
     payment = Payment.objects.filter(pk=told.facts.payment_no, account=account).first()
     if payment is None or told.mismatch:
@@ -44,16 +47,22 @@ def receive_callback(
 
 
 def _apply(account: ChannelAccount, payment: Payment, told: Told, *, body: bytes, now: datetime) -> str:
-    """Apply once. The row of the callback and its effect are one transaction: either both are there or none."""
+    """Apply once. The row of the callback and its effect are one transaction: either both are there or none.
+
+    A copy of what is applied already is told so without the lock: fifty at once need not wait for each other.
+    """
+    if _was_applied(account, told):
+        return "duplicate"
     if isinstance(told.facts, RefundFacts):
         return _apply_refund(account, payment, told, told.facts, body=body, now=now)
+    blocked = blocked_payer(payment, facts=told.facts, now=now)
     with transaction.atomic(durable=True):
         order, payment = lock_payment(payment.pk)
         if _was_applied(account, told):
             return "duplicate"
         effect = "nothing"
         if told.facts.state is TradeState.PAID:
-            effect = record_paid(order, payment, facts=told.facts, now=now)
+            effect = record_paid(order, payment, facts=told.facts, blocked=blocked, now=now)
         _write(account, told, payment=payment, refund=None, effect=effect, body=body, now=now)
         return effect
 
@@ -74,7 +83,7 @@ def _apply_refund(
 
 
 def _was_applied(account: ChannelAccount, told: Told) -> bool:
-    """Under the payment's lock, so that fifty copies at once are applied one after the other, and once."""
+    """Asked once more under the payment's lock, where of two first copies one sees the other."""
     return Callback.objects.filter(account=account, channel_callback_id=told.callback_id).exists()
 
 

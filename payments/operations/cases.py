@@ -7,6 +7,7 @@ from django.db import transaction
 
 from payments.errors import PaymentsError
 from payments.models import Case, Order, Payment, Refund
+from payments.operations.notices import owe_late_decision
 from payments.operations.returns import return_late
 
 
@@ -55,3 +56,5 @@ def _decide(case_id: int, *, resolution: str | Callable[[Case, Order], str], by:
             raise NotThatKind
         else:
             case.resolve(resolution=resolution(case, order), by=by, now=now)
+        if order is not None and case.kind == Case.Kind.PAID_LATE:
+            owe_late_decision(order, now=now)  # nothing when the money goes back

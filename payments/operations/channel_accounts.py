@@ -12,6 +12,8 @@ from openplatform.models import Merchant
 from payments.channels.registry import CHANNELS
 from payments.models import ChannelAccount
 from payments.models.account import ONE_ACTIVE, OtherAccountActive
+from payments.operations.accounts import check_may_take_money, is_another
+from payments.operations.channel_troubles import keys_were_entered
 
 
 class AccountValuesRefused(ValueError):
@@ -22,8 +24,11 @@ def register_account(
     *, merchant: Merchant, channel: str, name: str, settings: dict[str, Any], secrets: dict[str, str], rank: int,
     now: datetime,
 ) -> ChannelAccount:  # fmt: skip
-    """A new active account. Raises AccountValuesRefused, and OtherAccountActive for a rank that is taken."""
+    """A new active account, for real money. Raises AccountValuesRefused, ModelChannelNotAllowed, and OtherAccountActive
+    for a rank that is taken.
+    """
     _check(channel, settings=settings, secrets=secrets)
+    check_may_take_money(channel, is_sandbox=False)
     try:
         with transaction.atomic():
             return ChannelAccount.register(
@@ -35,13 +40,24 @@ def register_account(
         raise OtherAccountActive from error
 
 
-def replace_account_values(account: ChannelAccount, *, settings: dict[str, Any], secrets: dict[str, str]) -> None:
-    """New keys or hosts. Raises AccountValuesRefused, also for the numbers of another account."""
+def replace_account_values(
+    account: ChannelAccount, *, settings: dict[str, Any], secrets: dict[str, str], now: datetime
+) -> None:
+    """New keys or hosts. Raises AccountValuesRefused, also for the numbers of another account: there nobody would know
+    the open payments.
+    """
     _check(account.channel, settings=settings, secrets=secrets)
-    try:
-        account.replace_settings(settings=settings, secrets=secrets)
-    except ValueError as error:
-        raise AccountValuesRefused(str(error)) from error
+    if is_another(account, settings):
+        names = ", ".join(sorted(CHANNELS[account.channel].account_shape.identity))
+        raise AccountValuesRefused(f"another {names} is another account: register it, and switch this one off")
+    account.replace_settings(settings=settings, secrets=secrets)
+    keys_were_entered(account, now=now)
+
+
+def activate_account(account: ChannelAccount) -> None:
+    """New payments may go to it. Raises ModelChannelNotAllowed, OtherAccountActive."""
+    check_may_take_money(account.channel, is_sandbox=account.is_sandbox)
+    account.activate()
 
 
 def _check(channel: str, *, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
@@ -59,7 +75,7 @@ def _key_issues(their_keys: str, *, settings: Mapping[str, Any], secrets: Mappin
     issues = []
     if not _is_rsa(load_pem_private_key, secrets["private_key_pem"], password=None):
         issues.append("secrets: private_key_pem is not an RSA private key in PEM without a password")
-    keys = settings[their_keys]
+    keys = settings.get(their_keys, {})
     if not isinstance(keys, dict):
         return [*issues, f"settings: {their_keys} must map serial numbers to public keys in PEM"]
     bad = [serial for serial, pem in keys.items() if not _is_rsa(load_pem_public_key, pem)]

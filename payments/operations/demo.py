@@ -14,7 +14,9 @@ from openplatform.key_material import Algorithm, Purpose
 from openplatform.keys import ensure_platform_keys, live_platform_keys
 from openplatform.models import App, AppKey, Merchant
 from openplatform.scopes import Scope
+from payments.channels.registry import CHANNELS
 from payments.models import ChannelAccount, PayCode
+from payments.operations.accounts import is_another
 
 AccountValues = tuple[dict[str, Any], dict[str, str]]  # settings and secrets
 
@@ -27,7 +29,7 @@ class Demo:
     """Where things are, for whoever prints them."""
 
     app_id: int
-    pay_code_token: str
+    pay_code_tokens: dict[str, str]  # by channel; "" is the one for every wallet
     client_config: Path
 
 
@@ -42,11 +44,9 @@ def seed_demo(*, directory: Path, identity: dict[str, Any], base_url: str, notif
         merchant = Merchant.objects.filter(name=MERCHANT_NAME).first() or Merchant.register(name=MERCHANT_NAME, now=now)
         app = App.objects.filter(merchant=merchant).first() or App.register(merchant=merchant, name="demo", now=now)
         key = _app_key(app, file=directory / PRIVATE_KEY_FILE, now=now)
-        for channel, values in SANDBOX_ACCOUNTS.items():
-            _channel_account(merchant, channel=channel, values=values(identity), now=now)
-        pay_code = PayCode.objects.filter(app=app).first() or PayCode.issue(
-            app=app, label=MERCHANT_NAME, notify_url=notify_url, now=now
-        )
+        for channel in CHANNELS:
+            _channel_account(merchant, channel=channel, values=sandbox_account(channel, identity), now=now)
+        pay_codes = [_pay_code(app, channel=channel, notify_url=notify_url, now=now) for channel in ("", *CHANNELS)]
     live = live_platform_keys(now=now)
     platform_keys = {known.serial_no: known.public_key_pem for known in live if known.purpose == Purpose.SIGN}
     encryption_keys = {known.serial_no: known.public_key_pem for known in live if known.purpose == Purpose.ENCRYPT}
@@ -60,7 +60,8 @@ def seed_demo(*, directory: Path, identity: dict[str, Any], base_url: str, notif
     )  # fmt: skip
     rsa_keys = {known.serial_no: known.public_key_pem for known in live if known.algorithm == Algorithm.RSA_SHA256}
     _write_private(directory / MERCHANT_FILE, {"app_id": str(app.pk), "platform_keys": rsa_keys})
-    return Demo(app_id=app.pk, pay_code_token=pay_code.token, client_config=directory / CLIENT_FILE)
+    tokens = {pay_code.channel: pay_code.token for pay_code in pay_codes}
+    return Demo(app_id=app.pk, pay_code_tokens=tokens, client_config=directory / CLIENT_FILE)
 
 
 def _app_key(app: App, *, file: Path, now: datetime) -> AppKey:
@@ -81,10 +82,21 @@ def _app_key(app: App, *, file: Path, now: datetime) -> AppKey:
     )
 
 
+def _pay_code(app: App, *, channel: str, notify_url: str, now: datetime) -> PayCode:
+    return PayCode.objects.filter(app=app, channel=channel).first() or PayCode.issue(
+        app=app, channel=channel, label=MERCHANT_NAME, notify_url=notify_url, now=now
+    )
+
+
+def sandbox_account(channel: str, identity: dict[str, Any]) -> AccountValues:
+    """Settings and secrets of an account at `channel`, from the identity that a sandbox publishes."""
+    return CHANNELS[channel].sandbox_account(identity[channel])
+
+
 def _channel_account(merchant: Merchant, *, channel: str, values: AccountValues, now: datetime) -> None:
     settings, secrets = values
     account = ChannelAccount.objects.filter(merchant=merchant, channel=channel, is_active=True).first()
-    if account is not None and account.is_another(settings):
+    if account is not None and is_another(account, settings):
         account.deactivate()  # the sandbox's own data was removed, and it is somebody else now
         account = None
     if account is None:
@@ -94,37 +106,6 @@ def _channel_account(merchant: Merchant, *, channel: str, values: AccountValues,
         )  # fmt: skip
     else:
         account.replace_settings(settings=settings, secrets=secrets)
-
-
-def wechatpay_account_values(identity: dict[str, Any]) -> AccountValues:
-    """Settings and secrets of a channel account, from the identity that a sandbox publishes."""
-    said = identity["wechatpay"]
-    settings = {
-        name: said[name]
-        for name in ("mchid", "appid", "merchant_serial_no", "api_base", "oauth_authorize_url", "oauth_api_base")
-    }
-    settings |= {
-        "phone_base": said["phone_base"],
-        "answer_key_serial": said["platform_public_key_id"],
-        "platform_keys": {said["platform_public_key_id"]: said["platform_public_key_pem"]},
-    }
-    secrets = {
-        "private_key_pem": said["merchant_private_key_pem"],
-        "apiv3_key": said["apiv3_key"],
-        "app_secret": said["app_secret"],
-    }
-    return settings, secrets
-
-
-def alipay_account_values(identity: dict[str, Any]) -> AccountValues:
-    """The same for Alipay, in the mode of plain public keys."""
-    said = identity["alipay"]
-    settings = {name: said[name] for name in ("app_id", "seller_id", "oauth_authorize_url", "phone_base")}
-    settings |= {"gateway": said["gateway_url"], "alipay_keys": {"": said["alipay_public_key_pem"]}}
-    return settings, {"private_key_pem": said["app_private_key_pem"]}
-
-
-SANDBOX_ACCOUNTS = {"wechatpay": wechatpay_account_values, "alipay": alipay_account_values}
 
 
 def _write_private(file: Path, content: dict[str, Any]) -> None:

@@ -70,6 +70,14 @@ def owe_order_notification(order: Order, *, event_type: str, now: datetime) -> N
     )  # fmt: skip
 
 
+def owe_late_decision(order: Order, *, now: datetime) -> None:
+    """A person has kept late money. Who was told of it when it came has heard all there is: only the door whose word
+    for "paid" was held back is told now.
+    """
+    if order.door == Door.WECHATPAY:
+        owe_order_notification(order, event_type="order.succeeded_late", now=now)
+
+
 def owe_refund_notification(refund: Refund, *, event_type: str, now: datetime) -> None:
     told = _told(refund, refund.order, event_type=event_type)
     if told is None:

@@ -8,6 +8,7 @@ from openplatform import notify_urls
 from openplatform.blocks.lists import current_lists
 from openplatform.hints import hint
 from openplatform.models import App
+from payments.channels.registry import queue_of
 from payments.errors import InvalidMove, NotFound, PaymentsError
 from payments.models import Order, OrderWish, PayCode, Payment
 from payments.operations.accounts import active_account
@@ -113,7 +114,7 @@ def lock_own_order(*, app: App, order_no: int) -> Order:
 
 def hint_payment(payment: Payment) -> None:
     """Wake a worker of the channel's own queue. Only a hint: the sweep finds the row by its `next_check_at`."""
-    hint("payments.drive_payment", queue=f"channel.{payment.channel}", payment_no=payment.pk)
+    hint("payments.drive_payment", queue=queue_of(payment.channel), payment_no=payment.pk)
 
 
 def _placed_before(refusal: PaymentsError, *, app: App, wish: OrderWish) -> Order:

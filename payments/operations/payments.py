@@ -15,10 +15,17 @@ from openplatform.tracing import span
 from payments.channels.base import Accepted, PayRequest, Prepay, Rejected, TradeFacts, TradeState, Unknown
 from payments.models import Case, ChannelAccount, LatePayment, LedgerEntry, Order, OrderPolicy, Payment
 from payments.operations import schedules
-from payments.operations.accounts import callback_url, capabilities_of, next_account, open_account
-from payments.operations.guarded import GuardedChannel
+from payments.operations.accounts import (
+    callback_url,
+    capabilities_of,
+    cashier_url,
+    next_account,
+    open_account,
+)
+from payments.operations.guarded import GuardedChannel, open_guarded
 from payments.operations.notices import owe_order_notification
 from payments.operations.orders import begin_closing, hint_payment
+from payments.operations.payers import blocked_payer, report_blocked_payer
 from payments.operations.returns import return_late, return_surplus
 from payments.states import ORDER_OPEN, ORDER_UNPAID, PAYMENT_OPEN, OrderEvent, OrderStatus, PaymentStatus
 
@@ -48,7 +55,7 @@ def drive_payment(*, payment_no: int, clock: Clock) -> bool:
 
 
 def _step(payment: Payment, *, clock: Clock) -> None:
-    channel = GuardedChannel(open_account(payment.account))
+    channel = open_guarded(payment.account)
     match PaymentStatus(payment.status):
         case PaymentStatus.PAYING:
             _look(payment, channel, clock=clock)
@@ -86,14 +93,22 @@ def _look(payment: Payment, channel: GuardedChannel, *, clock: Clock) -> None:
         record_expiry(claimed=payment, now=clock())
         return
     answer = channel.query(payment_no=payment.pk, now=clock())
-    if _still_wanted(answer) and payment.prepay_has_run_out(now=clock()):
+    if payment.prepay_has_run_out(now=clock()) and _still_wanted(payment, answer):
         # The same number and the same content again: the channel gives fresh parameters for the same trade.
         record_prepay(payment_no=payment.pk, answer=channel.create(_request(payment), now=clock()), now=clock())
     record_query(claimed=payment, answer=answer, now=clock())
 
 
-def _still_wanted(answer: Accepted[TradeFacts] | Rejected | Unknown) -> bool:
-    return isinstance(answer, Accepted) and answer.facts.state is TradeState.NOT_PAID
+def _still_wanted(payment: Payment, answer: Accepted[TradeFacts] | Rejected | Unknown) -> bool:
+    """Not paid yet; nor begun, where the channel only knows of a payment once the payer has begun it."""
+    wanted = {TradeState.NOT_PAID}
+    if _begins_with_the_payer(payment):
+        wanted.add(TradeState.NOT_FOUND)
+    return isinstance(answer, Accepted) and answer.facts.state in wanted
+
+
+def _begins_with_the_payer(payment: Payment) -> bool:
+    return payment.method in capabilities_of(payment.account).unseen_methods
 
 
 def _close(payment: Payment, channel: GuardedChannel, *, clock: Clock) -> None:
@@ -113,8 +128,8 @@ def _request(payment: Payment) -> PayRequest:
     return PayRequest(
         payment_no=payment.pk, method=payment.method, amount_fen=payment.amount_fen, subject=payment.order.subject,
         payer_id="" if shows_code else payment.payer_id, auth_code=payment.payer_id if shows_code else "",
-        client_ip=payment.client_ip or "", expires_at=payment.order.expires_at,
-        notify_url=callback_url(payment.account),
+        client_ip=payment.client_ip or "", begun_at=payment.created_at, expires_at=payment.order.expires_at,
+        notify_url=callback_url(payment.account), page_url=cashier_url(payment.order),
     )  # fmt: skip
 
 
@@ -192,11 +207,12 @@ def record_query(*, claimed: Payment, answer: Accepted[TradeFacts] | Rejected | 
 
     From a worker that was too slow only what cannot become untrue is believed: that the channel has the money.
     """
+    blocked = blocked_payer(claimed, facts=answer.facts, now=now) if isinstance(answer, Accepted) else ""
     with transaction.atomic(durable=True):
         order, payment = lock_payment(claimed.pk)
         is_ours = payment.release(claimed)
         if isinstance(answer, Accepted) and answer.facts.state is TradeState.PAID:
-            record_paid(order, payment, facts=answer.facts, now=now)
+            record_paid(order, payment, facts=answer.facts, blocked=blocked, now=now)
         elif is_ours and payment.status == PaymentStatus.SUCCEEDED and isinstance(answer, Accepted):
             _check_not_undone(payment, facts=answer.facts, now=now)
         elif not (is_ours and payment.is_open):
@@ -207,10 +223,11 @@ def record_query(*, claimed: Payment, answer: Accepted[TradeFacts] | Rejected | 
             _record_unknown(order, payment, answer, now=now)
 
 
-def record_paid(order: Order, payment: Payment, *, facts: TradeFacts, now: datetime) -> str:
+def record_paid(order: Order, payment: Payment, *, facts: TradeFacts, blocked: str, now: datetime) -> str:
     """Write down that the channel has the payer's money. Both rows are locked. Returns the effect, for the record.
 
-    A wrong amount moves nothing and opens a case. Money that comes after a close is kept, and said so.
+    A wrong amount moves nothing and opens a case. Money that comes after a close is kept, and said so. `blocked` is
+    what blocked_payer() said, before the transaction.
     """
     is_expected = facts.amount_fen == payment.amount_fen and facts.currency == order.currency
     if payment.status == PaymentStatus.SUCCEEDED and is_expected and facts.channel_trade_no == payment.channel_trade_no:
@@ -225,6 +242,7 @@ def record_paid(order: Order, payment: Payment, *, facts: TradeFacts, now: datet
     payment.remember_paid(channel_trade_no=facts.channel_trade_no, paid_at=facts.paid_at or now)
     payment.move(OrderEvent.PAID_LATE if late else OrderEvent.PAID, now=now, next_check_at=None)
     LedgerEntry.post_payment(payment=payment, now=now)
+    report_blocked_payer(payment, tail=blocked, now=now)
     if OrderStatus(order.status) in ORDER_OPEN:
         order.move(OrderEvent.PAID, now=now)
         owe_order_notification(order, event_type="order.succeeded", now=now)
@@ -309,7 +327,7 @@ def _record_unpaid(order: Order, payment: Payment, *, facts: TradeFacts, now: da
         owe_order_notification(order, event_type="order.failed", now=now)
         return
     # One that the channel has accepted, signed, cannot have never arrived there, unless it only begins with the payer.
-    may_be_unknown = not payment.prepay or payment.method in capabilities_of(payment.account).unseen_methods
+    may_be_unknown = not payment.prepay or _begins_with_the_payer(payment)
     never_arrived = (
         is_closing and is_unknown_there and may_be_unknown and payment.not_found_count + 1 >= schedules.EVIDENCE_COUNT
     )

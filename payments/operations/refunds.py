@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -13,8 +14,8 @@ from payments.channels.base import Accepted, RefundFacts, RefundRequest, RefundS
 from payments.errors import PaymentsError
 from payments.models import Case, LedgerEntry, Order, Payment, Refund, RefundWish
 from payments.operations import schedules
-from payments.operations.accounts import callback_url, open_account
-from payments.operations.guarded import GuardedChannel
+from payments.operations.accounts import callback_url, capabilities_of, open_account
+from payments.operations.guarded import GuardedChannel, open_guarded
 from payments.operations.notices import owe_refund_notification
 from payments.operations.orders import NotifyHostNotRegistered, lock_own_order, may_be_told
 from payments.operations.payments import lock_payment
@@ -23,7 +24,15 @@ from payments.states import PaymentStatus, RefundEvent, RefundStatus
 
 NUMBER_TAKEN = "refund_out_refund_no_unique"
 Clock = Callable[[], datetime]
+Told = Accepted[RefundFacts] | Rejected | Unknown
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotItsTurn:
+    """Another refund of the payment was sent just now, and the channel wants them apart. Nothing was sent."""
+
+    until: datetime
 
 
 class OutRefundNoReused(PaymentsError):
@@ -88,9 +97,9 @@ def drive_refund(*, refund_no: int, clock: Clock) -> bool:
     if refund is None:
         return False
     with span("refunds.drive", traceparent=refund.traceparent, attributes={"fenpay.refund_no": str(refund_no)}):
-        answer: Accepted[RefundFacts] | Rejected | Unknown
+        answer: Told | NotItsTurn
         try:
-            answer = _ask(refund, GuardedChannel(open_account(refund.payment.account)), clock=clock)
+            answer = _ask(refund, open_guarded(refund.payment.account), clock=clock)
         except Exception as error:
             # A defect, a lost database, the soft limit: the row must not come back every lease as if nothing had been.
             logger.exception("refund %s could not be driven", refund_no)
@@ -99,11 +108,13 @@ def drive_refund(*, refund_no: int, clock: Clock) -> bool:
     return True
 
 
-def _ask(refund: Refund, channel: GuardedChannel, *, clock: Clock) -> Accepted[RefundFacts] | Rejected | Unknown:
+def _ask(refund: Refund, channel: GuardedChannel, *, clock: Clock) -> Told | NotItsTurn:
     if refund.was_sent_before:
         known = _known_there(refund, channel, clock=clock)
         if not _is_unknown_there(known) or refund.status in {RefundStatus.PROCESSING, RefundStatus.ABNORMAL}:
             return known
+    if (until := _not_before(refund, now=clock())) is not None:
+        return NotItsTurn(until=until)
     answer = channel.refund(_request(refund), now=clock())
     fault_point("refund.sent_upstream")
     if isinstance(answer, Rejected):
@@ -112,6 +123,12 @@ def _ask(refund: Refund, channel: GuardedChannel, *, clock: Clock) -> Accepted[R
         if not _is_unknown_there(known):
             return known
     return answer
+
+
+def _not_before(refund: Refund, *, now: datetime) -> datetime | None:
+    """When the channel takes this one, if another refund of the payment is not long enough ago; else None."""
+    gap = capabilities_of(refund.payment.account).refund_gap
+    return Payment.take_refund_turn(refund.payment_id, refund_no=refund.pk, now=now, gap=gap) if gap else None
 
 
 def _known_there(refund: Refund, channel: GuardedChannel, *, clock: Clock) -> Accepted[RefundFacts] | Unknown:
@@ -132,17 +149,22 @@ def _request(refund: Refund) -> RefundRequest:
     )  # fmt: skip
 
 
-def record_refund(*, claimed: Refund, answer: Accepted[RefundFacts] | Rejected | Unknown, now: datetime) -> None:
+def record_refund(*, claimed: Refund, answer: Told | NotItsTurn, now: datetime) -> None:
     """Write down what the channel said. From a worker that was too slow only that the money went back is believed."""
     with transaction.atomic(durable=True):
         order, payment, refund = lock_refund(claimed.pk)
         is_ours = refund.release(claimed)
+        has_moved = refund.version != claimed.version  # since the question: a callback knows more than "under way"
+        if has_moved and isinstance(answer, Accepted) and answer.facts.state is RefundState.PROCESSING:
+            return
         if isinstance(answer, Accepted) and (is_ours or answer.facts.state is RefundState.SUCCEEDED):
             apply_facts(order, payment, refund, facts=answer.facts, now=now)
         elif is_ours and refund.is_open and isinstance(answer, Rejected):
             _record_refusal(order, refund, answer, now=now)
         elif is_ours and refund.is_open and isinstance(answer, Unknown):
             _unknown(refund, reason=answer.reason, now=now)
+        elif is_ours and refund.is_open and isinstance(answer, NotItsTurn):
+            refund.check_again(at=answer.until, answer="waits for its turn")
 
 
 def _record_refusal(order: Order, refund: Refund, answer: Rejected, *, now: datetime) -> None:
@@ -157,8 +179,13 @@ def _record_refusal(order: Order, refund: Refund, answer: Rejected, *, now: date
         _unknown(refund, reason=answer.code, refused=True, now=now)
 
 
-def apply_facts(order: Order, payment: Payment, refund: Refund, *, facts: RefundFacts, now: datetime) -> str:
-    """Move a locked refund to what the channel says. Returns the effect, for the record."""
+def apply_facts(
+    order: Order, payment: Payment, refund: Refund, *, facts: RefundFacts, now: datetime, because: str = ""
+) -> str:
+    """Move a locked refund to what the channel says. Returns the effect, for the record.
+
+    `because`: what a person did that it is under way again.
+    """
     if facts.state is RefundState.NOT_FOUND:
         if refund.is_open:
             _unknown(refund, reason="not known to the channel", now=now)
@@ -176,9 +203,9 @@ def apply_facts(order: Order, payment: Payment, refund: Refund, *, facts: Refund
         case RefundState.NOT_DONE:
             _fail(order, refund, RefundEvent.FAILED, code="CLOSED", because="closed by the channel", now=now)
         case RefundState.ABNORMAL:
-            _abnormal(order, refund, now=now)
+            _abnormal(order, refund, destination=facts.destination, now=now)
         case RefundState.PROCESSING:
-            _processing(refund, now=now)
+            _processing(refund, because=because, now=now)
     return facts.state.lower()
 
 
@@ -227,23 +254,26 @@ def lock_refund(refund_no: int) -> tuple[Order, Payment, Refund]:
     return order, payment, refund
 
 
-def _processing(refund: Refund, *, now: datetime) -> None:
+def _processing(refund: Refund, *, because: str, now: datetime) -> None:
     schedule = open_account(refund.payment.account).refund_schedule_s
     at = schedules.at_step(schedule, step=refund.checks_count, now=now)
-    if refund.status in {RefundStatus.SUBMITTING, RefundStatus.UNKNOWN}:
-        refund.move(RefundEvent.ACCEPTED, now=now, next_check_at=at)
+    if refund.status != RefundStatus.PROCESSING:
+        refund.move(RefundEvent.ACCEPTED, now=now, next_check_at=at, because=because)
     else:
         refund.check_again(at=at, answer="PROCESSING")
 
 
-def _abnormal(order: Order, refund: Refund, *, now: datetime) -> None:
+def _abnormal(order: Order, refund: Refund, *, destination: str, now: datetime) -> None:
     """A person must act, here or at the channel. What they did is found by asking, once a day."""
     at = schedules.at_step(schedules.ABNORMAL_S, step=0, now=now)
     if refund.status == RefundStatus.ABNORMAL:
         refund.check_again(at=at, answer="ABNORMAL")
         return
     refund.move(RefundEvent.ABNORMAL, now=now, next_check_at=at)
-    Case.report(kind=Case.Kind.REFUND_ABNORMAL, key=str(refund.pk), order=order, refund=refund, now=now)
+    Case.report_again(
+        kind=Case.Kind.REFUND_ABNORMAL, key=str(refund.pk), order=order, refund=refund, now=now,
+        details={"destination": destination} if destination else {},
+    )  # fmt: skip
     owe_refund_notification(refund, event_type="refund.abnormal", now=now)
 
 

@@ -8,6 +8,7 @@ import hashlib
 from datetime import datetime
 
 from openplatform.hints import hint
+from payments.channels.registry import queue_of
 from payments.models import Order, Payment, Refund, RefundWish
 from payments.states import RefundEvent
 
@@ -28,7 +29,7 @@ def return_late(payment: Payment, *, order: Order, now: datetime) -> Refund:
 
 def hint_refund(refund: Refund) -> None:
     """Wake a worker of the channel's own queue; the sweep finds the row anyway."""
-    hint("payments.drive_refund", queue=f"channel.{refund.payment.channel}", refund_no=refund.pk)
+    hint("payments.drive_refund", queue=queue_of(refund.payment.channel), refund_no=refund.pk)
 
 
 def _give_back(payment: Payment, *, order: Order, kind: Refund.Kind, reason: str, now: datetime) -> Refund:

@@ -16,6 +16,10 @@ AT_THE_TILL_FOR = timedelta(seconds=45)  # then the channel is told to reverse i
 EVIDENCE_COUNT = 3
 EVIDENCE_S: tuple[int, ...] = (30, 150)
 ABNORMAL_S: tuple[int, ...] = (86_400,)
+# A bill that is not made yet, one whose download went wrong, and one that should have been there long ago.
+BILL_NOT_READY_S: tuple[int, ...] = (1_800,)
+BILL_UNKNOWN_S: tuple[int, ...] = (60, 300, 900, 1_800)
+BILL_LATE_S: tuple[int, ...] = (21_600,)
 RESOLVE_GRACE = timedelta(minutes=15)
 _JITTER = random.SystemRandom()
 
@@ -23,6 +27,11 @@ _JITTER = random.SystemRandom()
 def lease() -> timedelta:
     """How long a worker may be busy with one row: beyond the hard limit of its task, so that it is dead by then."""
     return timedelta(seconds=settings.TASK_HARD_LIMIT_S + 5)
+
+
+def bill_lease() -> timedelta:
+    """The same for a bill, whose task may take longer."""
+    return timedelta(seconds=settings.BILL_TASK_HARD_LIMIT_S + 5)
 
 
 def at_step(schedule_s: tuple[int, ...], *, step: int, now: datetime) -> datetime:

@@ -9,7 +9,8 @@ from typing import Any
 
 from openplatform.apiv3 import beijing
 from payments.models import Order, Refund
-from payments.states import ORDER_PAID, OrderStatus, RefundStatus
+from payments.queries import decided_status
+from payments.states import OrderStatus, RefundStatus
 
 # Orders of our own door are shown too, and that one knows more methods.
 TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE", "app": "APP", "h5": "MWEB", "barcode": "MICROPAY"}
@@ -32,6 +33,7 @@ _REFUND_STATES = {
     RefundStatus.FAILED: "CLOSED",
     RefundStatus.ABNORMAL: "ABNORMAL",
 }
+_PAID_STATES = frozenset({"SUCCESS", "REFUND"})
 # Our event: theirs, and its summary. An order that is closed or refused is none of their events.
 _ORDER_EVENTS = dict.fromkeys(("order.succeeded", "order.succeeded_late"), ("TRANSACTION.SUCCESS", "支付成功"))
 _REFUND_EVENTS = {
@@ -63,7 +65,7 @@ def trade(order: Order) -> dict[str, Any]:
     }  # fmt: skip
     if payment.payer_id and order.method == "jsapi":  # of a bar code it is the code, which pays
         found["payer"] = {"openid": payment.payer_id}
-    if OrderStatus(order.status) in ORDER_PAID:
+    if state in _PAID_STATES:
         found |= {
             "transaction_id": payment.channel_trade_no, "success_time": _moment(payment.paid_at), "bank_type": "OTHERS",
         }  # fmt: skip
@@ -91,7 +93,7 @@ def told(row: Order | Refund, *, event_type: str) -> dict[str, Any] | None:
     if event_type not in events or (isinstance(row, Refund) and not row.counts_on_order):
         return None  # a second payment that went back by itself never was the order's money
     if isinstance(row, Order) and _trade_state(row) != "SUCCESS":
-        return None  # a late payment that goes back at once: programs ship on their word for it
+        return None  # a late payment that goes back, or waits for a person: programs ship on their word for it
     event, summary = events[event_type]
     kind, resource = ("transaction", trade(row)) if isinstance(row, Order) else ("refund", _told_refund(row))
     return {"event_type": event, "summary": summary, "original_type": kind, "resource": resource}
@@ -125,8 +127,10 @@ def _amount(refund: Refund) -> dict[str, Any]:
 
 
 def _trade_state(order: Order) -> str:
-    """REFUND after any refund, also a partial one and one that is still on its way."""
-    state = _TRADE_STATES.get(OrderStatus(order.status), "NOTPAY")
+    """REFUND after any refund, also a partial one and one that is still on its way. Late money that waits for a person
+    is not told: the order still is what it was.
+    """
+    state = _TRADE_STATES.get(decided_status(order), "NOTPAY")
     return "REFUND" if state == "SUCCESS" and order.refunded_fen + order.refund_reserved_fen else state
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sandbox.bills import Entry, local, yuan
+from sandbox.bills import BOMB_LINES, Entry, local, yuan
 from sandbox.clock import BEIJING
 
 _DETAIL_LINE = (
@@ -84,6 +84,8 @@ class _GbkName(zipfile.ZipInfo):
 
 
 def _spoilt(lines: Iterable[str], trick: str) -> list[str]:
+    if trick == "bomb":
+        return [*lines, *[""] * BOMB_LINES]
     return [line for line in lines if trick != "no_end_marker" or "结束----" not in line]
 
 

@@ -26,7 +26,10 @@ class _Authority:
 
 @dataclass(frozen=True, kw_only=True)
 class AlipayKey:
-    """One of Alipay's signing keys: the plain one of key mode (no certificate), or a certificate's."""
+    """One of Alipay's signing keys: the plain one of key mode (no certificate), or a certificate's.
+
+    The certificate comes as the real one does, with the authority's below the root after it.
+    """
 
     private_key_pem: str
     certificate_pem: str = ""
@@ -79,6 +82,9 @@ def new(*, now: datetime) -> tuple[dict[str, Any], AlipaySide]:
     others = [_certificate("SANDBOX Root E1", key=curve_key, now=now)]
     others.append(_certificate("SANDBOX Root R2", key=second_root_key, now=now))
     authority = _Authority(certificate=root, key=root_key)
+    between_key = crypto.new_key()
+    between = _certificate("SANDBOX Class 2 R1", key=between_key, now=now, issuer=authority, is_authority=True)
+    signer = _Authority(certificate=between, key=between_key)
     keys = [crypto.new_key() for _ in range(3)]
     app_certificate = _certificate(f"SANDBOX app {seller_id}-{app_id}", key=app_key, now=now, issuer=authority)
     side = AlipaySide(
@@ -90,8 +96,8 @@ def new(*, now: datetime) -> tuple[dict[str, Any], AlipaySide]:
         aes_key=base64.b64encode(secrets.token_bytes(16)).decode(),
         name={"zh-hans": "沙箱演示商户", "en": "Sandbox Demo Store"},
         plain_key=AlipayKey(private_key_pem=crypto.private_pem(keys[0])),
-        cert_key=_cert_key("current", key=keys[1], now=now, issuer=authority),
-        next_key=_cert_key("next", key=keys[2], now=now, issuer=authority),
+        cert_key=_cert_key("current", key=keys[1], now=now, issuer=signer),
+        next_key=_cert_key("next", key=keys[2], now=now, issuer=signer),
     )
     return _merchant_half(side, key=app_key), side
 
@@ -129,7 +135,8 @@ def _merchant_half(side: AlipaySide, *, key: rsa.RSAPrivateKey) -> dict[str, Any
 
 def _cert_key(name: str, *, key: rsa.RSAPrivateKey, now: datetime, issuer: _Authority) -> AlipayKey:
     made = _certificate(f"SANDBOX Alipay {name}", key=key, now=now, issuer=issuer)
-    return AlipayKey(private_key_pem=crypto.private_pem(key), certificate_pem=_pem(made))
+    chain = f"{_pem(made)}{_pem(issuer.certificate)}"
+    return AlipayKey(private_key_pem=crypto.private_pem(key), certificate_pem=chain)
 
 
 def _certificate(
@@ -138,6 +145,7 @@ def _certificate(
     key: _Key,
     now: datetime,
     issuer: _Authority | None = None,
+    is_authority: bool = False,
 ) -> x509.Certificate:
     """Self-signed without an issuer. Names have the four parts from which the SN is made."""
     name = x509.Name(
@@ -156,6 +164,7 @@ def _certificate(
         .serial_number(2**120 + secrets.randbelow(2**120))
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + LIFETIME)
+        .add_extension(x509.BasicConstraints(ca=is_authority or issuer is None, path_length=None), critical=True)
         .sign(issuer.key if issuer else key, hashes.SHA256())
     )
 

@@ -16,6 +16,7 @@ class Received(models.Model):
     created_at = models.CharField(max_length=40)  # as the notification writes it
     received_at = models.DateTimeField()
     times = models.IntegerField(default=1)
+    is_test = models.BooleanField(default=False)  # made up by fenpay: nothing is paid, nothing is shipped
 
     objects: ClassVar[models.Manager["Received"]] = models.Manager()
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 SCHEME = "FENPAY-SHA256-RSA2048"
 FRESH_S = 300
 TIMESTAMP_LENGTH_MAX = 12
+SERIAL_SHOWN_MAX = 64
 
 
 class NotGenuine(Exception):
@@ -31,11 +32,11 @@ def verified(
     if headers.get("Fenpay-Signature-Type") != SCHEME or not nonce:
         raise NotGenuine(f"not signed with {SCHEME}")
     is_number = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= TIMESTAMP_LENGTH_MAX
-    if not is_number or abs(now - int(timestamp)) > FRESH_S:
+    if not is_number or not abs(now - int(timestamp)) <= FRESH_S:  # not `>`: of a NaN that is false, too
         raise NotGenuine("the timestamp is missing or more than five minutes off")
     key = _key(headers.get("Fenpay-Serial", ""), platform_keys)
-    message = f"{timestamp}\n{nonce}\n".encode() + body + b"\n"
     try:
+        message = f"{timestamp}\n{nonce}\n".encode() + body + b"\n"
         signature = base64.b64decode(headers.get("Fenpay-Signature", ""), validate=True)
         key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
     except (InvalidSignature, ValueError) as error:
@@ -45,7 +46,7 @@ def verified(
 
 def _key(serial: str, platform_keys: Mapping[str, str]) -> rsa.RSAPublicKey:
     if serial not in platform_keys:
-        raise NotGenuine(f"no key with serial {serial!r}")
+        raise NotGenuine(f"no key with serial {serial[:SERIAL_SHOWN_MAX]!r}")
     key = load_pem_public_key(platform_keys[serial].encode())
     if not isinstance(key, rsa.RSAPublicKey):
         raise NotGenuine(f"the key with serial {serial!r} is not RSA")
@@ -55,7 +56,7 @@ def _key(serial: str, platform_keys: Mapping[str, str]) -> rsa.RSAPublicKey:
 def _event(body: bytes, *, app_id: str) -> dict[str, Any]:
     try:
         event = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotGenuine("the body is not JSON") from error
     wanted = {"event_id": str, "type": str, "app_id": str, "data": dict, "object_version": int}
     if not isinstance(event, dict) or any(not isinstance(event.get(name), kind) for name, kind in wanted.items()):

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.utils import timezone
 
 from sandbox.demomerchant.models import Received
-from sandbox.demomerchant.orders import amount_is_right
+from sandbox.demomerchant.orders import amount_is_right, is_test
 from sandbox.demomerchant.verify import NotGenuine, verified
 from sandbox.pages import page
 
@@ -57,9 +57,12 @@ def home(request: HttpRequest) -> HttpResponseBase:
 
 
 def returned(request: HttpRequest) -> HttpResponseBase:
-    """Where the payer comes back to. What the browser says about the payment is not believed, only what we verified."""
+    """Where the payer comes back to. What the browser says about the payment is not believed, only what we verified;
+    and no test, for nobody has paid it.
+    """
     number = request.GET.get("out_trade_no", "")
-    rows = Received.objects.filter(out_trade_no=number).order_by("-pk") if number else Received.objects.none()
+    real = Received.objects.filter(is_test=False)
+    rows = real.filter(out_trade_no=number).order_by("-pk") if number else real.none()
     events = [_shown(row) for row in rows]
     paid = any(event["type"] == "order.succeeded" for event in events)
     return page(request, "demomerchant/return.html", {"number": number, "events": events, "paid": paid})
@@ -82,13 +85,17 @@ def _remember(event: dict[str, Any]) -> None:
             "object_version": event["object_version"],
             "created_at": str(event.get("created_at", "")),
             "received_at": timezone.now(),
+            "is_test": is_test(event),
         },
     )
     if not new:
         Received.objects.filter(pk=row.pk).update(times=F("times") + 1)
     told = [f"{name}={data[name]}" for name in ("order_no", "refund_no", "amount") if name in data]
     again = "" if new else " (seen before)"
-    log.info("notification verified: %s %s event_id=%s%s", event["type"], " ".join(told), event["event_id"], again)
+    if row.is_test:
+        log.info("TEST verified: %s event_id=%s%s", event["type"], event["event_id"], again)
+    else:
+        log.info("notification verified: %s %s event_id=%s%s", event["type"], " ".join(told), event["event_id"], again)
 
 
 def _shown(row: Received) -> dict[str, Any]:
@@ -101,4 +108,5 @@ def _shown(row: Received) -> dict[str, Any]:
         "created_at": row.created_at,
         "received_at": row.received_at,
         "times": row.times,
+        "is_test": row.is_test,
     }

@@ -31,10 +31,12 @@ CODES: Mapping[str, tuple[str, str]] = {
     "TRADE_ERROR": ("35", "原交易状态不正确"),
     "INVALID_REQUEST": ("35", "原交易状态不正确"),
     "AUTH_CODE_INVALID": ("38", "付款码无效"),
+    "USER_AUTH_CODE_INVALID": ("36", "用户授权码无效"),
     "USERPAYING": ("02", "支付中"),
     "NO_CONTENT": ("00", "成功"),
 }
 OTHERS = ("99", "系统繁忙，请查询")
+ACCOUNT = {"serProvId": r"[0-9A-Za-z]{1,32}", "merId": r"[0-9A-Za-z]{1,32}"}  # fields of every call
 
 
 class Refused(Exception):
@@ -88,7 +90,7 @@ def _authenticate(request: HttpRequest, call: Call) -> dict[str, Any]:
     if unknown or missing:
         raise Refused("PARAM_ERROR")
     ours = signing.side()
-    if (params["servProvId"], params["merId"]) != (ours.serv_prov_id, ours.mer_id):
+    if (params["serProvId"], params["merId"]) != (ours.serv_prov_id, ours.mer_id):
         raise Refused("MCH_NOT_EXISTS")
     _check_signature(params, key_pem=ours.merchant_public_key_pem)
     for name, value in params.items():

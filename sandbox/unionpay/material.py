@@ -48,4 +48,9 @@ def load(stored: dict[str, Any]) -> UnionPaySide:
 
 
 def addresses(base_url: str, backup_url: str) -> dict[str, str]:
-    return {"api_base": base_url, "backup_api_base": backup_url, "phone_base": f"{base_url}/phone"}
+    return {
+        "api_base": base_url,
+        "backup_api_base": backup_url,
+        "user_auth_url": f"{base_url}/qrcGtwWeb-web/api/userAuth",
+        "phone_base": f"{base_url}/phone",
+    }

@@ -1,4 +1,4 @@
-"""unifiedorder, micropay, queryOrder, close, refund, refundQuery of the model provider."""
+"""unifiedorder, micropay, queryOrder, close, refund, refundQuery of the model provider; who the payer is: users.py."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from sandbox import barcodes, chance, clock, deliveries, environment, ledger, op
 from sandbox.models import UNIONPAY, PayOrder, Prepay, Refund
 from sandbox.plans import CallPlan
 from sandbox.store import writing
-from sandbox.unionpay import signing
-from sandbox.unionpay.gateway import CODES, Call, Refused, serve
+from sandbox.unionpay import signing, users
+from sandbox.unionpay.gateway import ACCOUNT, CODES, Call, Refused, serve
 
 LIFETIME = timedelta(hours=2)
 STATES: Mapping[str, str] = {
@@ -26,8 +26,8 @@ STATES: Mapping[str, str] = {
     PayOrder.PAYERROR: "06",
 }
 REFUND_STATES: Mapping[str, str] = {Refund.SUCCESS: "00", Refund.PROCESSING: "02"}
-_NUMBER, _WHO, _ANY = r"[0-9A-Za-z]{6,32}", r"[0-9A-Za-z]{1,32}", r".{0,256}"
-_COMMON = {"servProvId": _WHO, "merId": _WHO, "orderNo": _NUMBER, "orderTime": r"\d{14}"}
+_NUMBER, _ANY = r"[0-9A-Za-z]{6,32}", r".{0,256}"
+_COMMON = {**ACCOUNT, "orderNo": _NUMBER, "orderTime": r"\d{14}"}
 _PAY = {
     "txnAmt": r"[1-9]\d{0,11}",
     "currencyCode": "156",
@@ -39,7 +39,7 @@ _PAY = {
     "termId": _ANY,
     "customerIp": r"[0-9A-Fa-f.:]{2,45}",
 }
-_ALWAYS = frozenset({"servProvId", "merId", "orderNo"})
+_ALWAYS = frozenset({*ACCOUNT, "orderNo"})
 
 
 def _find(number: str) -> PayOrder | None:
@@ -91,6 +91,7 @@ def _new(params: Mapping[str, Any], plan: CallPlan, *, now: datetime, **more: An
         out_trade_no=params["orderNo"],
         description=params.get("orderInfo", ""),
         notify_url=params.get("backUrl", ""),
+        facts={"front_url": params.get("frontUrl", "")},
         total_fen=int(params["txnAmt"]),
         digest=_digest(params),
         created_at=now,
@@ -243,6 +244,7 @@ CALLS: Mapping[str, Call] = {
         execute=_refund_query,
         subject=lambda params: (params["orderNo"], 0),
     ),
+    "getUserId": users.CALL,
 }
 
 

@@ -1,37 +1,28 @@
-"""What the UnionPay app would open: the cash desk behind payData; and who the payer is."""
+"""What the UnionPay app would open: the cash desk behind payData. Afterwards it goes to the order's frontUrl."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 
-from sandbox import environment, payer
+from sandbox import environment
 from sandbox.models import UNIONPAY, PayOrder, Prepay
 from sandbox.phone import sheets
 from sandbox.phone.sheets import CannotPay, Sheet
-from sandbox.redirects import allowed, with_query
-from sandbox.unionpay import signing
+from sandbox.redirects import allowed
 
 CODE_START = f"{environment.current().base_url}/phone/unionpay/"
 
 
 def desk(request: HttpRequest, token: str) -> HttpResponseBase:
     """GET of a payData address."""
-    return sheets.show(request, channel=UNIONPAY, find=lambda: _desk(token))
+    order = PayOrder.objects.filter(channel=UNIONPAY, prepay__token=token).first()
+    front_url = str(order.facts.get("front_url", "")) if order else ""
+    return sheets.show(
+        request, channel=UNIONPAY, find=lambda: _desk(token), back=front_url if allowed(front_url) else ""
+    )
 
 
 def scanned(request: HttpRequest, code: str) -> HttpResponseBase:
     return desk(request, code.removeprefix(CODE_START))
-
-
-def user_auth(request: HttpRequest) -> HttpResponseBase:
-    """GET /qrcGtwWeb-web/api/userAuth: back with userAuthCode, which in this model is the userId itself."""
-    back = request.GET.get("redirectUrl", "")
-    if request.method != "GET" or not allowed(back):
-        return HttpResponse("redirectUrl: this host is not allowed", status=400, content_type="text/plain")
-    who = payer.payer_of(request)
-    named = payer.unionpay_user_id(mer_id=signing.side().mer_id, payer=who)
-    response = HttpResponseRedirect(with_query(back, userAuthCode=named, respCode="00"))
-    payer.remember(response, who)
-    return response
 
 
 def open_code(order: PayOrder) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sandbox.bills import Entry, local, yuan
+from sandbox.bills import BOMB_LINES, Entry, local, yuan
 from sandbox.models import Refund
 from sandbox.wechatpay.bodies import TRADE_TYPES
 
@@ -88,6 +88,8 @@ def encoded(lines: Lines, *, trick: str = "") -> bytes:
     if trick == "float_count":
         summary[0] = f"{summary[0]}.0"
     text = [",".join(header), *map(_ticked, rows), ",".join(lines.summary_header), _ticked(summary)]
+    if trick == "bomb":
+        text[1:1] = [""] * BOMB_LINES
     return BOM + "".join(f"{line}\r\n" for line in text).encode()
 
 

@@ -10,7 +10,10 @@ from sandbox.plans import CallPlan
 from sandbox.wechatpay import checks
 from sandbox.wechatpay.checks import Ask
 from sandbox.wechatpay.endpoint import Operation, Reply, view
+from sandbox.wechatpay.errors import preset
 from sandbox.wechatpay.signing import platform
+
+NONE_THERE = "无可用的平台证书，请在商户平台-API安全申请使用微信支付公钥。"
 
 
 def _read(ask: Ask, path: Mapping[str, str]) -> None:  # noqa: ARG001 - the shape of all operations
@@ -18,6 +21,8 @@ def _read(ask: Ask, path: Mapping[str, str]) -> None:  # noqa: ARG001 - the shap
 
 
 def _list(ask: Ask, wish: None, plan: CallPlan) -> Reply:  # noqa: ARG001
+    if options.get("public_key_only"):
+        raise preset("RESOURCE_NOT_EXISTS", message=NONE_THERE)
     current, successor = platform().certificates
     published = (current, successor) if options.get("publish_next_certificate") else (current,)
     return Reply(status=200, body={"data": [_entry(key, merchant=ask.merchant) for key in published]})

@@ -1,8 +1,6 @@
 """The platform's signature on answers and notifications, right or flawed on purpose."""
 
-import time
-
-from sandbox import chance, crypto, environment, identity, options
+from sandbox import chance, clock, crypto, environment, identity, options
 from sandbox.identity import PlatformKey
 
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
@@ -19,7 +17,7 @@ def headers(body: bytes, *, key: PlatformKey, flaw: str = "") -> dict[str, str]:
     """The five `Wechatpay-*` headers over `body`, fresh at every call; `flaw` is one of FLAWS."""
     if flaw == "missing":
         return {}
-    timestamp = str(int(time.time()) - (STALE_S if flaw == "stale" else 0))
+    timestamp = str(clock.request_time() - (STALE_S if flaw == "stale" else 0))
     nonce = chance.text("answer_nonce")
     signed = body + b" " if flaw == "wrong" else body
     signature = crypto.sign(crypto.answer_message(timestamp=timestamp, nonce=nonce, body=signed), key=key.private_key)

@@ -37,7 +37,7 @@ WRITES = {"create", "bulk_create", "get_or_create", "update_or_create", "bulk_up
 # Durations in seconds are the only floats that money may stand beside.
 MAY_COUNT_SECONDS = {
     "payments/api/prefer.py",
-    "payments/queries.py",
+    "payments/waiting.py",
     "payments/operations/schedules.py",
     "payments/cashier/once.py",
 }

@@ -1,6 +1,7 @@
 """The Celery application: what is configured, and a real worker on a real broker that goes away and comes back."""
 
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -15,6 +16,11 @@ from processes import ROOT, Program, python, running
 
 from config.celery import app
 from config.runtime import development, places, valkey
+from openplatform.alarms import delivery
+from openplatform.heartbeats import common_queues
+from openplatform.models.notification import LEASE as NOTIFICATION_LEASE
+from payments.channels.registry import CHANNELS, queue_of
+from payments.operations.schedules import lease
 
 QUEUES_OF_UP = {
     queue
@@ -43,9 +49,83 @@ def test_a_sweep_that_waited_for_a_worker_expires_instead_of_piling_up():
         assert entry["options"]["expires"] == 2 * entry["schedule"]
 
 
+# What a task waits for at most, in seconds, by the deadlines of its calls. Whoever calls nobody but the database and
+# the broker, which have short limits of their own, says so with 0.
+WAITS_S = {
+    "payments.drive_payment": lambda: 3 * settings.CHANNEL_DEADLINE_S,
+    "payments.drive_refund": lambda: 3 * settings.CHANNEL_DEADLINE_S,
+    "payments.recheck_payment": lambda: settings.CHANNEL_DEADLINE_S,
+    "payments.fetch_certificates": lambda: settings.CHANNEL_DEADLINE_S,
+    "payments.fetch_bill": lambda: settings.CHANNEL_DEADLINE_S + settings.BILL_DEADLINE_S,
+    "payments.sweep_payments": lambda: 0,
+    "payments.sweep_refunds": lambda: 0,
+    "payments.sweep_rechecks": lambda: 0,
+    "payments.sweep_certificates": lambda: 0,
+    "payments.plan_bills": lambda: 0,
+    "payments.sweep_bills": lambda: 0,
+    "payments.watch": lambda: delivery.BUDGET_S + delivery.DEADLINE_S,
+    "openplatform.deliver_notification": lambda: 2 * settings.NOTIFICATION_TIMEOUT_S,
+    "openplatform.run_conformance": lambda: settings.CONFORMANCE_BUDGET_S + settings.NOTIFICATION_TIMEOUT_S,
+    "openplatform.sweep_notifications": lambda: 0,
+    "openplatform.sweep_conformance": lambda: 0,
+    "openplatform.delete_old_idempotency_keys": lambda: 0,
+    "config.delete_old_spans": lambda: 0,
+}
+
+
+def our_tasks():
+    app.loader.import_default_modules()
+    app.finalize(auto=True)
+    return {name: task for name, task in app.tasks.items() if not name.startswith(("celery.", "tests."))}
+
+
+def test_every_task_has_a_soft_and_a_hard_limit_above_what_it_waits_for():
+    """A new task is not in the table, and fails here until somebody has said how long it may wait."""
+    tasks = our_tasks()
+    assert set(tasks) == set(WAITS_S)
+    for name, task in tasks.items():
+        soft, hard = task.soft_time_limit, task.time_limit
+        assert soft is not None, name
+        assert WAITS_S[name]() < soft < hard, (name, soft, hard)
+        assert hard <= settings.TASK_LONGEST_S, name
+
+
+def test_the_broker_gives_no_task_out_again_while_it_may_still_run():
+    visibility = app.conf.broker_transport_options["visibility_timeout"]
+    assert visibility > 2 * max(task.time_limit for task in our_tasks().values())
+
+
+def test_a_lease_outlives_the_task_that_took_it():
+    """Else a second worker would ask the channel while the first one still does."""
+    for name in ("payments.drive_payment", "payments.drive_refund"):
+        assert lease().total_seconds() > our_tasks()[name].time_limit
+    assert NOTIFICATION_LEASE.total_seconds() > our_tasks()["openplatform.deliver_notification"].time_limit
+
+
+def test_only_the_pool_that_keeps_the_limits_is_used():
+    assert app.conf.worker_pool == "prefork"
+    assert app.conf.worker_prefetch_multiplier == 1
+
+
+def test_each_channel_has_a_queue_and_a_pool_of_its_own():
+    jobs = [
+        job.command[job.command.index("-Q") + 1].split(",")
+        for stage in development.stages(
+            local_dir=Path("/nowhere"), ports=development.Ports(web=1, sandbox=2, demo=3), seeded=[]
+        )
+        for job in stage
+        if "-Q" in job.command
+    ]
+    for channel in CHANNELS:
+        assert [queues for queues in jobs if queue_of(channel) in queues] == [[queue_of(channel)]]
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for queue in [*map(queue_of, CHANNELS), *common_queues()]:
+        assert re.search(rf"worker -n \S+ -Q {re.escape(queue)}`", guide), queue
+
+
 def test_up_has_a_worker_for_every_queue_that_tasks_go_to():
     routes = {route["queue"] for route in app.conf.task_routes.values()}
-    assert routes | {app.conf.task_default_queue, "channel.wechatpay", "channel.alipay"} == QUEUES_OF_UP
+    assert routes | {app.conf.task_default_queue, *map(queue_of, CHANNELS)} == QUEUES_OF_UP
 
 
 def test_a_worker_waits_longer_for_the_broker_than_the_broker_lets_it_wait():

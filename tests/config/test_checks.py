@@ -18,6 +18,8 @@ GOOD_DEPLOYMENT = {
     "NOTIFICATION_PRIVATE_HOSTS": [],
     "NOTIFICATION_ALLOW_HTTP": False,
     "NOTIFICATION_SIGN_TESTS": False,
+    "ALLOW_MODEL_CHANNELS": False,
+    "ALARM_WEBHOOK_URL": "https://alarms.example.com/hook?key=1",
 }
 
 
@@ -56,7 +58,19 @@ def test_a_good_deployment_has_nothing_to_say(deployment):
         ("LIMIT_PROCESSES", 0, "E017"),
         ("NOTIFICATION_IN_FLIGHT_MAX", 0, "E018"),
         ("NOTIFICATION_CATCH_UP_PER_S", 0, "E018"),
+        ("NOTIFICATION_PROBE_S", 3_601, "E019"),
         ("NOTIFICATION_SIGN_TESTS", True, "W108"),
+        ("ALARM_BACKLOG_COUNT", 0, "E030"),
+        ("ALARM_WORKER_SILENT_S", 2, "E037"),
+        ("ALARM_CLOSE_PERCENT", 100, "E031"),
+        ("ALARM_REMIND_MINUTES", -1, "E032"),
+        ("ALARM_LANGUAGE", "fr", "E033"),
+        ("ALARM_WEBHOOK_FORMAT", "pager", "E034"),
+        ("ALARM_WEBHOOK_URL", "alarms.example.com/hook", "E035"),
+        ("ALARM_WEBHOOK_URL", "https://alarms.example.com/a b", "E035"),
+        ("HEALTH_TOKEN", "short", "E036"),
+        ("ALARM_WEBHOOK_URL", "", "W109"),
+        ("ALARM_WEBHOOK_URL", "http://alarms.example.com/hook", "W110"),
         ("TRACING", "jaeger", "E020"),
         ("TRACING_SAMPLE_RATIO", 2.0, "E021"),
         ("LOG_FORMAT", "xml", "E022"),
@@ -64,11 +78,22 @@ def test_a_good_deployment_has_nothing_to_say(deployment):
         ("ALLOWED_HOSTS", ["other.example.com"], "E103"),
         ("NOTIFICATION_ALLOW_HTTP", True, "W105"),
         ("TEST_PLATFORM", True, "W107"),
+        ("ALLOW_MODEL_CHANNELS", True, "W112"),
     ],
 )
 def test_each_mistake_is_found_under_its_id(deployment, name: str, value: object, expected: str):
     setattr(deployment, name, value)
     assert found() == {expected}
+
+
+def test_a_secret_for_a_bot_that_takes_none_is_noticed(deployment):
+    deployment.ALARM_WEBHOOK_FORMAT, deployment.ALARM_WEBHOOK_SECRET = "wecom", "x"
+    assert found() == {"W111"}
+
+
+def test_what_is_wrong_with_the_webhook_does_not_tell_its_address(deployment):
+    deployment.ALARM_WEBHOOK_URL = "ftp://alarms.example.com/hook?key=1234-secret"
+    assert "secret" not in " ".join(str(message) for message in run_checks(include_deployment_checks=True))
 
 
 def test_a_public_address_on_this_machine_cannot_be_called_back(deployment):

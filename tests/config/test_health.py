@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection
 from django.test import Client, RequestFactory
+from django.views.debug import get_exception_reporter_filter
 
 from config import errors, health
 
@@ -79,3 +80,11 @@ def test_our_own_failure_tells_a_payer_that_nothing_is_lost(rf: RequestFactory):
     assert answer.status_code == 500
     assert "Traceback" not in answer.content.decode()
     assert errors.server_error(rf.post("/openapi/v1/orders")).headers["Content-Type"] == "application/problem+json"
+
+
+def test_an_error_page_shows_no_address_of_the_settings(settings, rf: RequestFactory):
+    """Only a developer's DEBUG shows one at all; what is in it must be no password and no token all the same."""
+    settings.ALARM_WEBHOOK_URL = "https://alarms.example.com/hook?key=a-token-of-the-bot"
+    shown = get_exception_reporter_filter(rf.get("/")).get_safe_settings()
+    assert {shown[name] for name in ("ALARM_WEBHOOK_URL", "DATABASE_URL", "BROKER_URL", "REDIS_URL")} == {"*" * 20}
+    assert "a-token-of-the-bot" not in str(shown)

@@ -23,7 +23,7 @@ STOP_S = 30
 OURS = ("DJANGO_SETTINGS_MODULE", "SECRET_KEY", "MASTER_KEY", "IDGEN_PUBLIC_KEYS", "LOG_FORMAT", "TRACING")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def data_dir() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="fenpay-up-"))
     path.chmod(0o711)
@@ -62,42 +62,38 @@ def status(port: str, path: str) -> int:
     return connection.getresponse().status
 
 
-def test_one_command_brings_a_whole_world_up_and_ctrl_c_takes_it_down(data_dir: Path, ports: dict[str, str]):
-    with up(data_dir, ports, terminal=True) as program:
-        text = ready(program)
-        said = seeded(text)
-
-        assert status(ports["WEB_PORT"], "/readyz") == 200
-        cashier = said["pay_code_url"].partition(ports["WEB_PORT"])[2]
-        assert status(ports["WEB_PORT"], cashier) in {200, 302}  # the page, or first off to WeChat: who pays?
-        assert status(ports["WEB_PORT"], "/console/login/") == 200
-        assert status(ports["WEB_PORT"], "/static/config/error.css") == 200
-        assert status(ports["SANDBOX_PORT"], "/phone/") == 200
-        assert status(ports["DEMO_PORT"], "/") == 200
-        login = json.loads((data_dir / "demo" / "console.json").read_text())
-        for wanted in (said["pay_code_url"], said["console_url"], login["username"], login["password"], "create-order"):
-            assert wanted in text
-        assert "Traceback" not in text
-        assert "Received unregistered task" not in text
-
-        os.write(program.source, b"\x03")
-        assert program.wait(within_s=STOP_S) == 0
-        assert program.alive() == {}
-        assert "does not stop" not in program.text
+def is_a_whole_world(program: Program, text: str, *, data_dir: Path, ports: Mapping[str, str]) -> None:
+    said = seeded(text)
+    assert status(ports["WEB_PORT"], "/readyz") == 200
+    for url in said["pay_code_urls"].values():
+        # The page, or first off to the channel: who pays?
+        assert status(ports["WEB_PORT"], url.partition(ports["WEB_PORT"])[2]) in {200, 302}
+    assert status(ports["WEB_PORT"], "/console/login/") == 200
+    assert status(ports["WEB_PORT"], "/static/config/error.css") == 200
+    assert status(ports["SANDBOX_PORT"], "/phone/") == 200
+    assert status(ports["DEMO_PORT"], "/") == 200
+    login = json.loads((data_dir / "demo" / "console.json").read_text())
+    wanted = (*said["pay_code_urls"].values(), said["console_url"], login["username"], login["password"])
+    assert [each for each in (*wanted, "create-order") if each not in text] == []
+    assert "Traceback" not in text
+    assert "Received unregistered task" not in text
 
 
-def test_a_second_up_on_the_same_directory_is_refused_and_the_first_goes_on(data_dir: Path, ports: dict[str, str]):
+def test_one_command_brings_a_whole_world_up_that_no_death_of_a_part_leaves_in_pieces(
+    data_dir: Path, ports: dict[str, str]
+):
+    """One world from its first start to its last, for a start is dear: the second `up`, the supervisor's death, the
+    next start on the same data, and a worker's death.
+    """
     with up(data_dir, ports) as first:
-        ready(first)
-        with up(data_dir, dict.fromkeys(ports, "0")) as second:
-            assert second.wait(within_s=30) == 1
-            assert f"in use by another run (process {first.child.pid})" in second.text
-        assert status(ports["WEB_PORT"], "/healthz") == 200
+        text = ready(first)
+        is_a_whole_world(first, text, data_dir=data_dir, ports=ports)
 
+        with up(data_dir, dict.fromkeys(ports, "0")) as refused:
+            assert refused.wait(within_s=30) == 1
+            assert f"in use by another run (process {first.child.pid})" in refused.text
+        assert status(ports["WEB_PORT"], "/healthz") == 200, "the first goes on"
 
-def test_killing_the_supervisor_leaves_nothing_and_the_next_start_finds_its_data(data_dir: Path, ports: dict[str, str]):
-    with up(data_dir, ports) as first:
-        before = seeded(ready(first))
         grandchildren = [pid for pid in first.alive() if _parent(pid) not in {first.child.pid, os.getpid()}]
         assert len(grandchildren) >= 10  # pool processes, web workers, the sandbox's, PostgreSQL's
         first.signal(signal.SIGKILL)
@@ -106,34 +102,30 @@ def test_killing_the_supervisor_leaves_nothing_and_the_next_start_finds_its_data
         with up(data_dir, ports) as second:
             after = seeded(ready(second))
             first.wait_until_gone(within_s=1)
-            assert after == before
-            second.signal(signal.SIGTERM)
-            assert second.wait(within_s=STOP_S) == 0
+            assert after == seeded(text)
+
+            (worker,) = [pid for pid in second.find("wechatpay@%h") if _parent(pid) == second.child.pid]
+            os.kill(worker, signal.SIGKILL)
+            assert second.wait(within_s=STOP_S) == 1
+            assert "wechatpay exited with -9; stopping the rest" in second.text
             assert second.alive() == {}
 
 
-def test_when_the_worker_is_killed_all_stop_and_say_why(data_dir: Path, ports: dict[str, str]):
-    with up(data_dir, ports) as program:
-        ready(program)
-        (worker,) = [pid for pid in program.find("wechatpay@%h") if _parent(pid) == program.child.pid]
-        os.kill(worker, signal.SIGKILL)
-
-        assert program.wait(within_s=STOP_S) == 1
-        assert "wechatpay exited with -9; stopping the rest" in program.text
-        assert program.alive() == {}
-
-
-def test_with_servers_of_somebody_else_ours_are_not_started(tmp_path: Path, ports: dict[str, str]):
+def test_with_servers_of_somebody_else_ours_are_not_started_and_ctrl_c_takes_all_down(
+    tmp_path: Path, ports: dict[str, str]
+):
     theirs = Path(os.environ["FENPAY_LOCAL_DIR"])  # of this test run
     urls = {"DATABASE_URL": places.database_url(theirs), "REDIS_URL": places.redis_url(theirs)}
-    with up(tmp_path, ports, BROKER_URL=places.broker_url(theirs), **urls) as program:
-        ready(program)
+    with up(tmp_path, ports, terminal=True, BROKER_URL=places.broker_url(theirs), **urls) as program:
+        is_a_whole_world(program, ready(program), data_dir=tmp_path, ports=ports)
         assert program.find("postgres -D") == []
         assert program.find("valkey-server") == []
         assert not (tmp_path / "postgres").exists()
-        assert status(ports["WEB_PORT"], "/readyz") == 200
-        program.signal(signal.SIGINT)
+
+        os.write(program.source, b"\x03")
         assert program.wait(within_s=STOP_S) == 0
+        assert program.alive() == {}
+        assert "does not stop" not in program.text
 
 
 def test_a_port_that_is_taken_is_named_with_the_variable_that_chooses_another(tmp_path: Path, ports: dict[str, str]):
@@ -153,8 +145,11 @@ def _parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def test_there_is_a_worker_for_each_channel():
-    from config.runtime.development import CHANNELS
-    from payments.channels import registry
+def test_there_is_a_worker_for_each_channel(tmp_path: Path):
+    from config.runtime import development
+    from payments.channels.registry import CHANNELS
 
-    assert set(CHANNELS) == set(registry.CHANNELS)
+    ports = development.Ports(web=1, sandbox=2, demo=3)
+    jobs = [job for stage in development.stages(local_dir=tmp_path, ports=ports, seeded=[]) for job in stage]
+    queues = {argument for job in jobs for argument in job.command}
+    assert {f"channel.{name}" for name in CHANNELS} <= queues

@@ -1,8 +1,10 @@
 """The same at Alipay, through its own gateway, words and signatures: a payment ends where the money is."""
 
+from datetime import timedelta
+
 import pytest
 
-from payments.models import LedgerEntry
+from payments.models import LedgerEntry, Payment
 from payments.operations import orders
 from payments.states import OrderStatus, RefundStatus
 from tests import factories
@@ -27,6 +29,21 @@ def test_a_code_to_be_scanned_is_paid(shop):
     order = shop.drive_until(shop.order(method="native", payer_id=""), "PAYING")
     assert the_payment(order).prepay["qr_code"].startswith("https://")
     shop.control.pay(str(the_payment(order).pk))
+    assert shop.drive_until(order, "SUCCEEDED").status == OrderStatus.SUCCEEDED
+
+
+def test_a_code_that_ran_out_before_anybody_scanned_it_is_made_afresh_under_the_same_number(shop):
+    order = shop.order(method="native", payer_id="", expires_at=shop.now() + timedelta(hours=5))
+    order = shop.drive_until(order, "PAYING")
+    first, payment_no = the_payment(order).prepay["qr_code"], the_payment(order).pk
+    shop.control.advance(7201)
+    Payment.objects.filter(pk=payment_no).update(prepay_expires_at=shop.now())
+    order = shop.drive(order)
+    payment = the_payment(order)
+    assert payment.pk == payment_no
+    assert payment.prepay["qr_code"] != first
+    assert payment.prepay_expires_at > shop.now()
+    shop.control.pay(str(payment_no))
     assert shop.drive_until(order, "SUCCEEDED").status == OrderStatus.SUCCEEDED
 
 

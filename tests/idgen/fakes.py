@@ -101,7 +101,7 @@ class LeaseView:
             row |= {"holder": "", "until_ms": 0.0, "mark_ms": min(row["mark_ms"], used_until_ms)}
 
     def rows(self) -> list:
-        raise NotImplementedError
+        raise NotImplementedError  # only the overview lists them, and it never meets this store
 
     def close(self) -> None:
         """Nothing is open."""

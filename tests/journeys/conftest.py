@@ -56,8 +56,8 @@ class World:
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def pay_code_url(self) -> str:
-        return re.findall(rf"{self.web}/pay/[\w-]+", self.said())[-1]
+    def pay_code_url(self, channel: str = "wechatpay") -> str:
+        return re.findall(rf"cashier, {channel} +({self.web}/pay/[\w-]+)", self.said())[-1]
 
     def console_login(self) -> dict[str, str]:
         login: dict[str, str] = json.loads((self.directory / "local" / "demo" / "console.json").read_text())

@@ -75,8 +75,26 @@ def test_the_same_at_alipay(world: World, phone: Page):
     assert [event["type"] for event in events] == ["order.succeeded"]
 
 
-def test_a_payer_types_40_3_on_a_printed_code_and_pays(world: World, phone: Page):
-    phone.goto(world.pay_code_url())
+def test_the_same_at_unionpay_which_has_an_address_instead_of_a_bridge(world: World, phone: Page):
+    order = create(world, "--channel", "unionpay", "--client-ip", "203.0.113.9")
+    assert (order["status"], order["amount_fen"], order["jsapi"]) == ("PAYING", 4030, None)
+    assert order["pay_url"].startswith(f"{world.sandbox}/phone/unionpay/")
+
+    phone.goto(order["cashier_url"])
+    phone.get_by_role("button", name=re.compile("支付|付款")).first.click()
+    phone.wait_for_url(re.compile(f"^{world.sandbox}/phone/unionpay/"))
+    confirm_on_the_phone(phone)
+    phone.wait_for_url(re.compile(f"^{world.web}/cashier/"))
+    expect(phone.get_by_text(re.compile("付款成功")).first).to_be_visible(timeout=15_000)
+
+    assert world.order(order["order_no"])["status"] == "SUCCEEDED"
+    events = wait_until(lambda: told(world, order["order_no"]), within_s=20, what="the notification")
+    assert [event["type"] for event in events] == ["order.succeeded"]
+
+
+@pytest.mark.parametrize("channel", ["wechatpay", "alipay", "unionpay"])
+def test_a_payer_types_40_3_on_a_printed_code_and_pays(channel: str, world: World, phone: Page):
+    phone.goto(world.pay_code_url(channel))
     for key in "40.3":
         phone.get_by_role("button", name=key, exact=True).first.click()
     phone.get_by_role("button", name=re.compile("支付|付款")).first.click()

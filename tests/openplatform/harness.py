@@ -1,7 +1,6 @@
 """A merchant's program with full control over what it sends, and views to send it to."""
 
 import base64
-import itertools
 import json
 import secrets
 import time
@@ -20,7 +19,7 @@ from openplatform.models import App, AppKey, Merchant, PlatformKey
 SCHEME, ED25519_SCHEME = "FENPAY-SHA256-RSA2048", "FENPAY-ED25519"
 
 
-def new_key(bits: int = 2048, exponent: int = 65537) -> rsa.RSAPrivateKey:
+def a_key(bits: int = 2048, exponent: int = 65537) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=exponent, key_size=bits)
 
 
@@ -50,14 +49,6 @@ def private_pem(key: Any) -> str:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
-
-
-_KEYS = [new_key() for _ in range(3)]  # making one costs 50 ms and more
-_turns = itertools.cycle(_KEYS)
-
-
-def a_key() -> rsa.RSAPrivateKey:
-    return next(_turns)
 
 
 def an_app(**kwargs: Any) -> App:

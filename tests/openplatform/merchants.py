@@ -49,7 +49,8 @@ class Received:
     def __init__(self, raw):
         head, _, self.body = raw.partition(b"\r\n\r\n")
         self.line, *lines = head.decode("latin-1").split("\r\n")
-        self.headers = dict(line.split(": ", 1) for line in lines)
+        self.pairs = [tuple(line.split(": ", 1)) for line in lines]  # as they stood there, also twice
+        self.headers = dict(self.pairs)
 
     @property
     def document(self):

@@ -4,6 +4,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from openplatform.models import WebhookSecret
 from openplatform.notifications import owe
 from openplatform.notifications.delivery import deliver_notification
 from tests.openplatform import harness
@@ -50,3 +51,9 @@ def deliver(notification, *, now=None):
     deliver_notification(notification_id=notification.pk, clock=lambda: now or timezone.now())
     notification.refresh_from_db()
     return notification
+
+
+def new_secret(app, *, now=None):
+    """After whatever secret is the current one."""
+    current = WebhookSecret.current_id(app_id=app.pk)
+    return WebhookSecret.rotate(app=app, current=current, now=now or timezone.now())

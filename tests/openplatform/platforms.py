@@ -9,7 +9,7 @@ from openplatform.signature import answer_message, sign_rsa
 from tests.openplatform import harness
 from tests.openplatform.merchants import merchant_server
 
-PLATFORM, OTHER, OURS = harness.new_key(), harness.new_key(), harness.new_key()
+PLATFORM, OTHER, OURS = harness.a_key(), harness.a_key(), harness.a_key()
 SERIAL = "PLATFORM_KEY_1"
 APP_ID = "1234567890123456789"
 NOTIFICATION_NONCE = "n" * 16

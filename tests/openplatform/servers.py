@@ -25,7 +25,8 @@ def two_processes(*, master_key, redis_url=None, **settings_of_both):
         "REDIS_URL": redis_url or settings.REDIS_URL, "BROKER_URL": settings.BROKER_URL, "MASTER_KEY": master_key,
         "SECRET_KEY": "x" * 50, "PYTHONPATH": str(ROOT),
     } | settings_of_both  # fmt: skip
-    options = ["--workers", "2", "--threads", "4", "--worker-class", "gthread", "--log-level", "warning"]
+    options = ["--config", "python:config.gunicorn", "--workers", "2", "--threads", "4"]
+    options += ["--worker-class", "gthread", "--log-level", "warning"]
     options += ["--graceful-timeout", "1", "--bind", f"fd://{fd}"]
     command = [sys.executable, "-m", "gunicorn", *options, "tests.openplatform.server_wsgi"]
     process = subprocess.Popen(command, cwd=ROOT, env=environ, pass_fds=[fd])

@@ -23,7 +23,7 @@ BY = Actor(ActorKind.OPERATOR, "op")
 
 
 def offer(app, key=None, *, now=None, **more):
-    pem = harness.public_pem(key or harness.new_key())
+    pem = harness.public_pem(key or harness.a_key())
     return app_keys.offer_key(app_id=app.pk, offer=Offer(public_key_pem=pem, **more), by=BY, now=now or timezone.now())
 
 
@@ -63,13 +63,13 @@ def test_a_key_is_registered_proven_by_openssl_and_signs_its_first_request(manag
 
 
 def test_a_pending_key_signs_nothing(manager):
-    key = harness.new_key()
+    key = harness.a_key()
     pending = manager.post(KEYS, {"public_key_pem": harness.public_pem(key)}).json()
     assert harness.Caller(manager.app, key=key, serial_no=pending["serial_no"]).get(ECHO).status_code == 401
 
 
 def test_the_list_shows_every_key_the_app_ever_had_and_nothing_of_other_apps(manager):
-    harness.Caller(harness.an_app(), key=harness.new_key())
+    harness.Caller(harness.an_app(), key=harness.a_key())
     row, _challenge = offer(manager.app)
     row.revoke(now=timezone.now())
     shown = manager.get(KEYS).json()["keys"]
@@ -78,7 +78,7 @@ def test_the_list_shows_every_key_the_app_ever_had_and_nothing_of_other_apps(man
 
 
 def test_the_same_offer_again_is_the_same_key_with_a_new_challenge(manager):
-    body = {"public_key_pem": harness.public_pem(harness.new_key()), "scopes": ["queries:read"]}
+    body = {"public_key_pem": harness.public_pem(harness.a_key()), "scopes": ["queries:read"]}
     first, second = manager.post(KEYS, body).json(), manager.post(KEYS, body).json()
     assert first["serial_no"] == second["serial_no"]
     assert first["challenge"]["text"] != second["challenge"]["text"]
@@ -86,7 +86,7 @@ def test_the_same_offer_again_is_the_same_key_with_a_new_challenge(manager):
 
 
 def test_a_private_key_that_is_sent_is_refused_and_not_repeated(manager):
-    pem = harness.private_pem(harness.new_key())
+    pem = harness.private_pem(harness.a_key())
     answer = manager.post(KEYS, {"public_key_pem": pem})
     refused(answer, 422, PrivateKeyPasted.code)
     assert pem[40:90] not in answer.content.decode()
@@ -106,7 +106,7 @@ def test_an_offer_that_is_not_well_formed_names_its_field(manager, body):
 
 
 def test_a_key_counts_between_the_times_that_were_asked_for(manager):
-    key, now = harness.new_key(), timezone.now()
+    key, now = harness.a_key(), timezone.now()
     row, challenge = offer(manager.app, key, not_before=now + timedelta(hours=1), not_after=now + timedelta(hours=2))
     row = prove(row, harness.sign(key, challenge.text.encode()))
     assert [row.is_live(now=now + timedelta(hours=hours)) for hours in (0, 1, 2)] == [False, True, False]
@@ -119,7 +119,7 @@ def test_a_key_counts_between_the_times_that_were_asked_for(manager):
 
 
 def test_a_challenge_is_answered_once_and_by_the_right_key_only(manager):
-    key, other = harness.new_key(), harness.new_key()
+    key, other = harness.a_key(), harness.a_key()
     row, challenge = offer(manager.app, key)
     text = challenge.text.encode()
     for wrong in (
@@ -136,7 +136,7 @@ def test_a_challenge_is_answered_once_and_by_the_right_key_only(manager):
 
 
 def test_a_challenge_that_was_replaced_is_void(manager):
-    key = harness.new_key()
+    key = harness.a_key()
     row, first = offer(manager.app, key)
     app_keys.challenge_key(app_id=manager.app.pk, serial_no=row.pk, by=BY, now=timezone.now())
     with pytest.raises(key_states.ProofRefused):
@@ -144,7 +144,7 @@ def test_a_challenge_that_was_replaced_is_void(manager):
 
 
 def test_a_challenge_ends_after_ten_minutes(manager):
-    key, now = harness.new_key(), timezone.now()
+    key, now = harness.a_key(), timezone.now()
     row, challenge = offer(manager.app, key, now=now)
     proof = harness.sign(key, challenge.text.encode())
     with pytest.raises(key_states.ChallengeOver):
@@ -154,7 +154,7 @@ def test_a_challenge_ends_after_ten_minutes(manager):
 
 def test_the_proof_for_one_app_is_none_for_another(manager):
     """Two apps offer the same key; whoever cannot sign its own challenge gets nothing from the other's proof."""
-    key, other = harness.new_key(), harness.an_app()
+    key, other = harness.a_key(), harness.an_app()
     mine, my_challenge = offer(manager.app, key)
     theirs, their_challenge = offer(other, key)
     assert str(manager.app.pk) in my_challenge.text
@@ -169,7 +169,7 @@ def test_the_proof_for_one_app_is_none_for_another(manager):
 
 
 def test_whoever_only_knows_a_public_key_cannot_keep_its_owner_from_registering_it(manager):
-    key = harness.new_key()
+    key = harness.a_key()
     squatted, _challenge = offer(harness.an_app(), key)
     row, challenge = offer(manager.app, key)
     assert prove(row, harness.sign(key, challenge.text.encode())).status == AppKeyStatus.ACTIVE
@@ -177,7 +177,7 @@ def test_whoever_only_knows_a_public_key_cannot_keep_its_owner_from_registering_
 
 
 def test_a_key_that_was_proven_once_is_nobody_elses_for_ever(manager):
-    key = harness.new_key()
+    key = harness.a_key()
     row, challenge = offer(manager.app, key)
     prove(row, harness.sign(key, challenge.text.encode())).revoke(now=timezone.now())
     for app, purpose in itertools.product((manager.app, harness.an_app()), Purpose):
@@ -190,7 +190,7 @@ def test_a_key_that_was_proven_once_is_nobody_elses_for_ever(manager):
 
 def test_a_key_can_give_no_scope_that_it_does_not_have(platform_key):
     limited = harness.Caller(harness.an_app(), scopes=["keys:manage", "queries:read"])
-    pem = harness.public_pem(harness.new_key())
+    pem = harness.public_pem(harness.a_key())
     for scopes in (["refunds:write"], ["queries:read", "bills:read"], None):
         body = {"public_key_pem": pem} | ({"scopes": scopes} if scopes else {})
         refused(limited.post(KEYS, body), 403, "KEY_SCOPES_EXCEEDED")
@@ -208,7 +208,7 @@ def test_a_key_without_keys_manage_cannot_even_look(caller):
 
 
 def test_another_apps_keys_do_not_exist(manager):
-    other = harness.Caller(harness.an_app(), key=harness.new_key())
+    other = harness.Caller(harness.an_app(), key=harness.a_key())
     for verb, body in (("prove", {"proof": "x"}), ("retire", {}), ("revoke", {"force": True})):
         refused(manager.post(f"{KEYS}/{other.serial_no}/{verb}", body), 404, "NOT_FOUND")
     assert AppKey.objects.get(pk=other.serial_no).status == AppKeyStatus.ACTIVE
@@ -227,7 +227,7 @@ def test_each_state_takes_the_events_of_the_table_and_no_other(status, kind):
 
 
 def test_two_keys_work_side_by_side_until_the_old_one_has_run_out(manager):
-    following = harness.Caller(manager.app, key=harness.new_key(), scopes=Scope.values)
+    following = harness.Caller(manager.app, key=harness.a_key(), scopes=Scope.values)
     answer = following.post(f"{KEYS}/{manager.serial_no}/retire", {})
     assert (answer.status_code, answer.json()["status"]) == (200, "retiring")
     row = AppKey.objects.get(pk=manager.serial_no)
@@ -256,14 +256,14 @@ def test_a_retiring_key_can_only_end_sooner(manager):
 def test_the_last_key_with_keys_manage_ends_only_when_that_is_meant(manager):
     for verb in ("retire", "revoke"):
         refused(manager.post(f"{KEYS}/{manager.serial_no}/{verb}", {}), 409, "KEY_LAST_MANAGER")
-    second = harness.Caller(manager.app, key=harness.new_key(), scopes=["keys:manage"])
+    second = harness.Caller(manager.app, key=harness.a_key(), scopes=["keys:manage"])
     assert second.post(f"{KEYS}/{manager.serial_no}/retire", {}).status_code == 200
     refused(second.post(f"{KEYS}/{second.serial_no}/revoke", {}), 409, "KEY_LAST_MANAGER")  # the other one ends soon
     assert second.post(f"{KEYS}/{second.serial_no}/revoke", {"force": True}).json()["status"] == "revoked"
 
 
 def test_a_revoked_key_never_comes_back(manager):
-    key = harness.new_key()
+    key = harness.a_key()
     row, challenge = offer(manager.app, key)
     row = prove(row, harness.sign(key, challenge.text.encode()))
     revoke = {"app_id": manager.app.pk, "serial_no": row.pk, "by": BY, "now": timezone.now()}
@@ -280,7 +280,7 @@ def test_a_revoked_key_never_comes_back(manager):
 
 
 def test_a_revocation_is_known_at_once_to_a_process_that_still_believes_its_cache(manager, monkeypatch):
-    victim = harness.Caller(manager.app, key=harness.new_key())
+    victim = harness.Caller(manager.app, key=harness.a_key())
     assert victim.get(ECHO).status_code == 200
     monkeypatch.setattr(keyring, "forget", lambda **_: None)  # as in another process
     AppKey.objects.get(pk=victim.serial_no).revoke(now=timezone.now())
@@ -294,7 +294,7 @@ def test_a_revocation_is_known_at_once_to_a_process_that_still_believes_its_cach
 
 
 def test_revoking_tells_the_store_and_forgets_the_cached_key(manager, django_capture_on_commit_callbacks):
-    victim = harness.Caller(manager.app, key=harness.new_key())
+    victim = harness.Caller(manager.app, key=harness.a_key())
     assert victim.get(ECHO).status_code == 200
     with django_capture_on_commit_callbacks(execute=True):
         assert manager.post(f"{KEYS}/{victim.serial_no}/revoke", {}).status_code == 200
@@ -306,7 +306,7 @@ def test_revoking_tells_the_store_and_forgets_the_cached_key(manager, django_cap
 def test_a_store_that_is_down_does_not_keep_a_key_from_being_revoked(
     manager, settings, django_capture_on_commit_callbacks
 ):
-    victim = harness.Caller(manager.app, key=harness.new_key())
+    victim = harness.Caller(manager.app, key=harness.a_key())
     settings.REDIS_URL = "unix:///nowhere/valkey.sock"
     with django_capture_on_commit_callbacks(execute=True):
         app_keys.revoke_key(app_id=manager.app.pk, serial_no=victim.serial_no, by=BY, now=timezone.now())
@@ -315,12 +315,12 @@ def test_a_store_that_is_down_does_not_keep_a_key_from_being_revoked(
 
 def test_a_key_that_was_just_revoked_cannot_make_itself_a_successor(manager):
     """Other processes believe their cache for some seconds: long enough to register and prove a key."""
-    key = harness.new_key()
+    key = harness.a_key()
     row, challenge = offer(manager.app, key)
     assert manager.get(ECHO).status_code == 200
     AppKey.objects.get(pk=manager.serial_no).revoke(now=timezone.now())
     assert manager.get(ECHO).status_code == 200, "the gate of this process does not know yet"
-    offered = {"public_key_pem": harness.public_pem(harness.new_key())}
+    offered = {"public_key_pem": harness.public_pem(harness.a_key())}
     proof = {"proof": harness.sign(key, challenge.text.encode())}
     for path, body in ((KEYS, offered), (f"{KEYS}/{row.pk}/prove", proof), (f"{KEYS}/{row.pk}/revoke", {})):
         refused(manager.post(path, body), 401, "SIGN_ERROR")

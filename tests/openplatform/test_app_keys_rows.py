@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_everything_leaves_an_event_that_says_who(manager):
-    key = harness.new_key()
+    key = harness.a_key()
     pending = manager.post(KEYS, {"public_key_pem": harness.public_pem(key)}).json()
     url = f"{KEYS}/{pending['serial_no']}"
     manager.post(f"{url}/prove", {"proof": harness.sign(key, pending["challenge"]["text"].encode())})
@@ -109,7 +109,7 @@ def test_two_managers_that_end_each_other_at_once_leave_one():
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_proofs_of_one_key_by_two_apps_exactly_one_counts():
-    key = harness.new_key()
+    key = harness.a_key()
     pending = [offer(harness.an_app(), key) for _ in range(2)]
     outcomes = together(
         *(

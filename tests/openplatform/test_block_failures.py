@@ -7,12 +7,15 @@ from datetime import timedelta
 
 import pytest
 from django.db import OperationalError, connection
+from django.http import HttpRequest
 from django.utils import timezone
 
 from openplatform.blocks import failures, lists
 from openplatform.caches import clear_all
-from openplatform.models import AppKey, BlockEntry, ExemptAddress
+from openplatform.key_states import SYSTEM
+from openplatform.models import AppKey, BlockEntry, ExemptAddress, ListMarker
 from openplatform.store import store
+from tests.openplatform import harness
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.openplatform.echo_urls")]
 ECHO = "/openapi/v1/echo"
@@ -52,8 +55,8 @@ def test_the_thirtieth_wrong_signature_blocks_the_address_for_ten_minutes(caller
     assert forge(caller) == {(403, "BLACKLISTED"): 1}
     assert f"{ATTACKER}/32 is blocked until" in caplog.text
     compiled = lists.current_lists()
-    assert compiled.blocks_address(ATTACKER, now=entry.expires_at - timedelta(seconds=1))
-    assert not compiled.blocks_address(ATTACKER, now=entry.expires_at)
+    assert compiled.suspects_address(ATTACKER, now=entry.expires_at - timedelta(seconds=1))
+    assert not compiled.suspects_address(ATTACKER, now=entry.expires_at)
 
 
 def test_twenty_nine_do_not(caller):
@@ -119,35 +122,66 @@ def test_a_merchant_with_a_wrong_clock_goes_on_hearing_what_ours_says(caller, se
     assert automatic() == []
 
 
-def test_a_merchant_behind_the_attackers_address_goes_on_and_a_person_is_told(caller, settings, caplog):
+def test_a_merchant_behind_the_attackers_address_goes_on_even_if_it_was_never_seen_before(caller, settings):
     settings.AUTO_BLOCK_FAILURES = 3
-    assert caller.get(ECHO, REMOTE_ADDR=ATTACKER).status_code == 200
-    forge(caller, times=10)
-    assert automatic() == []
-    assert caller.get(ECHO, REMOTE_ADDR=ATTACKER).status_code == 200
-    assert "not blocked: a merchant calls from there" in caplog.text
-
-
-def test_a_blocked_app_does_not_prove_its_address(caller, settings):
-    settings.AUTO_BLOCK_FAILURES = 3
-    BlockEntry.block(kind="app", text=str(caller.app.pk), reason="x", by="olga", now=timezone.now())
-    lists.forget()
-    assert code_of(caller.get(ECHO, REMOTE_ADDR=ATTACKER)) == (403, "BLACKLISTED")
     forge(caller, times=3)
     assert automatic() == [("ip", ATTACKER)]
+    assert caller.get(ECHO, REMOTE_ADDR=ATTACKER).status_code == 200
+    assert caller.post(ECHO, {}, REMOTE_ADDR=ATTACKER).status_code == 201
+    assert forge(caller, times=5) == {(403, "BLACKLISTED"): 5}
 
 
-def test_an_address_is_told_to_be_proven_once_in_a_while_and_not_at_each_request(caller):
-    key = f"block:proven:{VICTIM}"
+def test_from_a_blocked_address_only_the_right_signature_of_a_key_that_counts_passes(caller, settings):
+    settings.AUTO_BLOCK_FAILURES = 3
+    revoked = harness.Caller(caller.app, key=harness.a_key())
+    AppKey.objects.get(pk=revoked.serial_no).revoke(now=timezone.now(), by=SYSTEM)
+    forge(caller, times=3)
+    neighbour = harness.Caller(harness.an_app(), key=harness.a_key())
+    for answer in (
+        revoked.get(ECHO, REMOTE_ADDR=ATTACKER),
+        caller.get(ECHO, REMOTE_ADDR=ATTACKER, authorization=""),
+        caller.get(ECHO, REMOTE_ADDR=ATTACKER, authorization="nonsense"),
+        caller.get(ECHO, REMOTE_ADDR=ATTACKER, raw_uri="//x"),
+        caller.send("PUT", ECHO, REMOTE_ADDR=ATTACKER),
+        caller.post(ECHO, {}, REMOTE_ADDR=ATTACKER, CONTENT_LENGTH="70000"),
+        caller.get(ECHO, REMOTE_ADDR=ATTACKER, signing={"mchid": str(neighbour.app.pk)}),
+        caller.get(ECHO, REMOTE_ADDR=ATTACKER, signing={"serial_no": neighbour.serial_no}),
+    ):
+        assert code_of(answer) == (403, "BLACKLISTED")
+        assert not harness.is_signed_by_us(answer)
+    assert neighbour.get(ECHO, REMOTE_ADDR=ATTACKER).status_code == 200
+
+
+def test_a_merchant_with_a_wrong_clock_behind_a_blocked_address_hears_our_clock(caller, settings):
+    settings.AUTO_BLOCK_FAILURES = 3
+    forge(caller, times=3)
+    answer = caller.get(ECHO, REMOTE_ADDR=ATTACKER, signing={"timestamp": "1000000000"})
+    assert code_of(answer) == (401, "SIGN_ERROR")
+    assert answer.json()["server_time"] > 1_000_000_000
+    assert forge(caller, timestamp="1000000000") == {(403, "BLACKLISTED"): 1}
+
+
+def test_made_up_names_from_a_blocked_address_cost_one_query_and_no_body(
+    caller, settings, django_assert_num_queries, monkeypatch
+):
+    settings.AUTO_BLOCK_FAILURES = 3
+    forge(caller, times=3)
+    made_up = [{"serial_no": f"MADE_UP_{number}"} for number in range(20)]
+    made_up += [{"mchid": f"{10**17 + number}"} for number in range(20)]  # with a serial number that somebody has
+    monkeypatch.setattr(HttpRequest, "body", property(lambda _request: pytest.fail("the body was read")))
+    lists.current_lists()
+    with django_assert_num_queries(1):
+        assert sum((forge(caller, **named) for named in made_up), Counter()) == {(403, "BLACKLISTED"): 40}
+
+
+def test_failures_from_a_blocked_address_are_not_counted_again(caller, settings):
+    settings.AUTO_BLOCK_FAILURES = 3
+    forge(caller, times=3)
+    marker = ListMarker.read()
+    forge(caller, times=10)
+    assert ListMarker.read() == marker
     with store() as client:
-        caller.get(ECHO, REMOTE_ADDR=VICTIM)
-        assert 0 < client.ttl(key) <= failures.PROVEN_LIFETIME_S
-        client.delete(key)
-        caller.get(ECHO, REMOTE_ADDR=VICTIM)
-        assert not client.exists(key)
-        failures._proven.clear()
-        caller.get(ECHO, REMOTE_ADDR=VICTIM)
-        assert client.exists(key)
+        assert list(client.scan_iter("block:*")) == []
 
 
 @pytest.mark.parametrize("place", [ATTACKER, "1.2.0.0/16"])

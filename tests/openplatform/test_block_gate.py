@@ -99,7 +99,7 @@ def test_a_blocked_app_or_key_is_refused_and_told_so_in_a_signed_answer(caller, 
 
 
 def test_a_blocked_key_leaves_the_apps_other_keys_alone(caller):
-    other = harness.Caller(caller.app, key=harness.new_key())
+    other = harness.Caller(caller.app, key=harness.a_key())
     block("serial", caller.serial_no)
     assert code_of(caller.get(ECHO)) == BLACKLISTED
     assert other.get(ECHO).status_code == 200

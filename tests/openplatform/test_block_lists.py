@@ -60,9 +60,22 @@ def test_an_exempt_address_is_kept_out_by_nothing_but_its_own_name(now):
     block("cidr", "198.51.100.0/24", now=now)
     BlockEntry.block_automatically(network=place_of(HERE), now=now)
     assert not blocked(HERE, now=now)
+    assert not lists.current_lists().suspects_address(HERE, now=now)
     assert blocked("198.51.100.99", now=now)
     block("ip", HERE, now=now)
     assert blocked(HERE, now=now)
+
+
+def test_an_address_that_was_blocked_by_itself_is_suspected_and_not_kept_out(now):
+    BlockEntry.block_automatically(network=place_of(HERE), now=now)
+    BlockEntry.block_automatically(network=place_of("2001:db8:1:2::/64"), now=now)
+    assert not blocked(HERE, now=now)
+    suspects = lists.current_lists().suspects_address
+    assert [suspects(text, now=now) for text in (HERE, "2001:db8:1:2::9", "203.0.113.1", UNKNOWN)] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    block("ip", HERE, now=now)
+    assert blocked(HERE, now=now), "a person decides for everybody there"
 
 
 def test_a_caller_without_an_address_that_we_know_is_not_blocked(now):

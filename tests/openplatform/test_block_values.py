@@ -82,14 +82,21 @@ def test_what_is_no_such_thing_is_refused_by_name(kind, typed, code):
     assert refusal.value.code == code
 
 
-def test_a_payer_is_kept_as_a_hash_under_a_key_that_is_not_the_databases(settings):
+def test_a_payer_is_read_as_what_must_not_be_stored():
     value = read_value(Kind.PAYER_HASH, " oUpF8uMuAJO_M2pxb1Q9zNjWeS6o ")
-    assert len(value.stored) == 64
-    assert value.tail == "eS6o"
-    assert value.stored == values.payer_index("oUpF8uMuAJO_M2pxb1Q9zNjWeS6o")
-    assert value.stored != blind_index("another kind", "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o")
-    settings.MASTER_KEY = "A" * 43 + "="
-    assert value.stored != values.payer_index("oUpF8uMuAJO_M2pxb1Q9zNjWeS6o")
+    assert value == values.Value(secret="oUpF8uMuAJO_M2pxb1Q9zNjWeS6o", tail="eS6o")
+    assert "oUpF8" not in repr(value)
+
+
+def test_an_index_is_another_one_under_another_key_or_of_another_kind():
+    indexes = {
+        values.payer_index("o-payer-1", key=b"k" * 32),
+        values.payer_index("o-payer-1", key=b"K" * 32),
+        values.payer_index("o-payer-2", key=b"k" * 32),
+        blind_index(key=b"k" * 32, kind="another kind", text="o-payer-1"),
+    }
+    assert len(indexes) == 4
+    assert {len(index) for index in indexes} == {64}
 
 
 @given(st.one_of(ADDRESSES.map(str), NETWORKS.map(str)))

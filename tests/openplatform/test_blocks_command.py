@@ -71,5 +71,5 @@ def test_what_is_not_right_is_named_and_changes_nothing(arguments, told):
 def test_of_several_entries_one_that_is_not_there_stops_all():
     kept = BlockEntry.block(kind="ip", text="203.0.113.1", reason="x", by="olga", now=timezone.now())
     with pytest.raises(CommandError, match="nothing was lifted"):
-        blocks("lift", str(kept.pk), "99")
+        blocks("lift", str(kept.pk), str(kept.pk + 99))
     assert list(BlockEntry.live(now=timezone.now())) == [kept]

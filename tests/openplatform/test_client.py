@@ -196,6 +196,50 @@ def test_a_list_is_read_page_by_page():
     assert second == f"{first}&cursor=8"
 
 
+REPLAYED = [
+    {"app_id": APP_ID, "replayed_count": count, "has_more": cursor is not None, "next_cursor": cursor}
+    for count, cursor in ((1000, "c1"), (1000, "c2"), (17, None))
+]  # fmt: skip
+
+
+def test_all_that_match_are_sent_again_part_by_part():
+    parts = []
+    count, requests = talk(
+        *[(202, part, {}) for part in REPLAYED],
+        ask=lambda client: client.replay_all_notifications(
+            status="held", object_no="17", created_from=datetime(2026, 1, 2, 4, tzinfo=UTC), on_part=parts.append
+        ),
+    )
+    assert count == 2017
+    assert [part.next_cursor for part in parts] == ["c1", "c2", None]
+    wish = {"status": "held", "object_no": "17", "created_from": "2026-01-02T04:00:00+00:00"}
+    assert [request.document for request in requests] == [wish, wish | {"cursor": "c1"}, wish | {"cursor": "c2"}]
+    assert {request.line for request in requests} == {"POST /openapi/v1/notifications/replay HTTP/1.1"}
+
+
+def test_a_replay_goes_on_from_a_cursor_after_a_failure():
+    problem = {"code": "SYSTEM_ERROR", "detail": "no"}
+    kept = []
+    with pytest.raises(ApiError):
+        talk(
+            (202, REPLAYED[0], {}), (500, problem, {}),
+            ask=lambda client: client.replay_all_notifications(status="held", on_part=kept.append),
+        )  # fmt: skip
+    count, requests = talk(
+        (202, REPLAYED[1], {}), (202, REPLAYED[2], {}),
+        ask=lambda client: client.replay_all_notifications(status="held", cursor=kept[-1].next_cursor),
+    )  # fmt: skip
+    assert count == 1017
+    assert requests[0].document == {"status": "held", "cursor": "c1"}
+
+
+def test_a_time_without_an_offset_is_never_sent():
+    with platform() as server:
+        with pytest.raises(ValueError, match="no offset"):
+            Client(config(server.port)).replay_notifications(created_from=datetime(2026, 1, 2, 4))  # noqa: DTZ001
+        assert server.requests == []
+
+
 def test_the_platforms_keys_are_learned_from_an_answer_that_is_proven():
     told = {
         "serial_no": "PLATFORM_KEY_2", "algorithm": "RSA-SHA256", "public_key_pem": harness.public_pem(OTHER),
@@ -287,7 +331,8 @@ def test_a_notification_that_is_forged_changed_old_or_anothers_is_refused():
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{}", b"[]", b"null", b"\xff", b'{"app_id": "%s"}' % APP_ID.encode(), json.dumps(ORDER).encode()],
+    [b"", b"{}", b"[" * 1_000, b"[]", b"null", b"\xff",
+     b'{"app_id": "%s"}' % APP_ID.encode(), json.dumps(ORDER).encode()],
 )  # fmt: skip
 def test_a_proven_body_that_is_no_notification_is_refused(body):
     """An answer to a request is signed in the same way, and somebody may send it on."""

@@ -13,6 +13,7 @@ from django.utils import timezone
 from openplatform.models import App, AppKey, Merchant, Notification, NotificationAttempt
 from openplatform.notifications import owe
 from tests.openplatform import harness
+from tests.openplatform.forms import press
 
 pytestmark = pytest.mark.django_db
 
@@ -168,7 +169,7 @@ def test_a_merchant_an_app_and_a_key_are_registered_by_form(console):
 
 
 def test_a_private_key_that_is_pasted_is_refused_and_not_shown_again(console, caller):
-    pem = harness.private_pem(harness.new_key())
+    pem = harness.private_pem(harness.a_key())
     form = {"app": caller.app.pk, "public_key_pem": pem, "purpose": "sign", "scopes": ["queries:read"]}
     for language, told in (("en", "have it revoked now"), ("zh-hans", "立即吊销")):
         answer = console.post(reverse("admin:openplatform_appkey_add"), form, headers={"Accept-Language": language})
@@ -210,7 +211,7 @@ def key_on(answer):
 def test_an_apiv3_key_is_shown_once_in_the_answer_that_made_it(console, caller):
     url = face_of(caller.app)
     assert key_on(console.get(url)) is None
-    answer = console.post(url, {"deed": "open"})
+    answer = press(console, url, "open")
     first = key_on(answer)
     caller.app.refresh_from_db()
     assert (caller.app.accepts_wechatpay_scheme, caller.app.apiv3_key()) == (True, first)
@@ -218,7 +219,7 @@ def test_an_apiv3_key_is_shown_once_in_the_answer_that_made_it(console, caller):
     for page in (url, page_of(caller.app), reverse("admin:openplatform_app_changelist"), reverse("admin:index")):
         assert first not in console.get(page).content.decode()
     assert first not in str([*LogEntry.objects.values(), *console.session.items(), console.cookies])
-    second = key_on(console.post(url, {"deed": "replace"}))
+    second = key_on(press(console, url, "replace"))
     caller.app.refresh_from_db()
     assert first != second == caller.app.apiv3_key()
 
@@ -226,12 +227,12 @@ def test_an_apiv3_key_is_shown_once_in_the_answer_that_made_it(console, caller):
 def test_a_button_of_a_page_that_is_no_longer_right_does_nothing(console, caller):
     url = face_of(caller.app)
     for deed in ("replace", "close", "", "nonsense"):
-        assert key_on(console.post(url, {"deed": deed})) is None
-    first = key_on(console.post(url, {"deed": "open"}))
-    assert key_on(console.post(url, {"deed": "open"})) is None
+        assert key_on(press(console, url, deed)) is None
+    first = key_on(press(console, url, "open"))
+    assert key_on(press(console, url, "open")) is None
     caller.app.refresh_from_db()
     assert caller.app.apiv3_key() == first
-    console.post(url, {"deed": "close"})
+    press(console, url, "close")
     caller.app.refresh_from_db()
     assert (caller.app.accepts_wechatpay_scheme, caller.app.apiv3_key()) == (False, first)
 
@@ -246,4 +247,4 @@ def test_the_interface_needs_its_own_permission(rows):
     client.force_login(reader)
     assert (client.get(face_of(caller.app)).status_code, client.post(face_of(caller.app)).status_code) == (403, 403)
     reader.user_permissions.add(Permission.objects.get(codename="change_wechatpay_face"))
-    assert key_on(client.post(face_of(caller.app), {"deed": "open"}))
+    assert key_on(press(client, face_of(caller.app), "open"))

@@ -11,15 +11,28 @@ from django.urls import reverse
 from django.utils import timezone
 
 from openplatform.alarms import raise_alarm
-from openplatform.conformance.run import new_run, run_conformance
-from openplatform.models import Alarm, ConformanceRun, Notification, NotifyEndpoint, NotifyHost, WebhookSecret
+from openplatform.conformance.cases import CASES
+from openplatform.conformance.run import run_conformance
+from openplatform.conformance.sweep import sweep_conformance
+from openplatform.models import (
+    Alarm,
+    ConformanceResult,
+    ConformanceRun,
+    Notification,
+    NotifyEndpoint,
+    NotifyHost,
+    WebhookSecret,
+)
 from openplatform.models.alarm import AlarmKind
 from openplatform.models.notification import NotificationStatus
+from openplatform.notifications import replay
+from tests.openplatform import forms
+from tests.openplatform.kit import NATIVE, asked, in_a_hurry, its_host
 from tests.openplatform.merchants import answers
 from tests.openplatform.notices import app, owed, serve
 
 pytestmark = pytest.mark.django_db
-__all__ = ["app", "serve"]
+__all__ = ["app", "in_a_hurry", "serve"]
 NOW = timezone.now()
 
 
@@ -51,7 +64,7 @@ def shown(client, app):
 
 
 def press(client, app, deed, **data):
-    return client.post(page_of(app), {"deed": deed, **data}).content.decode()
+    return forms.press(client, page_of(app), deed, **data).content.decode()
 
 
 def paused(app, *, now=NOW):
@@ -111,6 +124,24 @@ def test_all_that_a_filter_shows_is_sent_again_at_once(operator, app, settings):
     assert Notification.objects.filter(status=NotificationStatus.OWED).count() == 60
 
 
+def test_more_than_one_part_is_sent_again_by_one_press_and_the_operator_hears_where_it_ended(
+    operator, app, monkeypatch
+):
+    monkeypatch.setattr(replay, "REPLAY_MAX", 3)
+    monkeypatch.setattr(replay, "CHOSEN_MAX", 6)
+    rows = [owed(app, "https://a.example/n", now=NOW + timedelta(minutes=n), object_no=n) for n in range(10)]
+    Notification.objects.update(status=NotificationStatus.DELIVERED, next_attempt_at=None, delivered_at=NOW)
+    url = reverse("admin:openplatform_notification_changelist")
+    press_it = {"action": "replay", "select_across": "1", "_selected_action": [rows[0].pk]}
+    said = operator.post(url, press_it, follow=True).content.decode()
+    again = [row.pk in set(Notification.objects.filter(status="owed").values_list("pk", flat=True)) for row in rows]
+    assert again == [True] * 6 + [False] * 4
+    assert f"choose those after {timezone.localtime(rows[5].created_at):%Y-%m-%d %H:%M:%S}" in said
+    monkeypatch.setattr(replay, "CHOSEN_MAX", 20)
+    assert "choose those after" not in operator.post(url, press_it, follow=True).content.decode()
+    assert Notification.objects.filter(status="owed").count() == 10
+
+
 # --- the page of an app -----------------------------------------------------------------------------------------
 
 
@@ -153,10 +184,24 @@ def test_a_secret_is_shown_once_and_never_again_nor_logged(operator, app):
     assert "whsec_" not in log
 
 
+def test_a_page_that_looks_again_by_itself_does_not_while_it_shows_a_secret(operator, app, serve, settings):
+    """The secret is shown once: three seconds later it would be gone."""
+    settings.TEST_PLATFORM = True
+    refreshes = re.compile(r'http-equiv="?refresh', re.IGNORECASE)
+    assert not refreshes.search(shown(operator, app))
+    asked(app, serve(answers(200)).url)
+    assert refreshes.search(shown(operator, app)), "a run is under way"
+    answer = forms.press(operator, page_of(app), "rotate")
+    assert "whsec_" in answer.content.decode()
+    assert not refreshes.search(answer.content.decode())
+    assert "Refresh" not in answer.headers
+    assert refreshes.search(shown(operator, app))
+
+
 def test_tests_with_wrong_signatures_are_switched_for_one_app(operator, app, settings):
     settings.NOTIFICATION_SIGN_TESTS = False
-    for is_tested in (True, False):
-        press(operator, app, "switch_sign_tests")
+    for deed, is_tested in (("begin_sign_tests", True), ("end_sign_tests", False)):
+        press(operator, app, deed)
         app.refresh_from_db()
         assert app.is_sign_tested is is_tested
 
@@ -164,17 +209,42 @@ def test_tests_with_wrong_signatures_are_switched_for_one_app(operator, app, set
 def test_the_kit_is_run_from_here_only_on_a_test_platform(operator, app, serve, settings):
     settings.TEST_PLATFORM = False
     url = serve(answers(200)).url
+    its_host(app)
     assert "Conformance" not in shown(operator, app)
     assert operator.post(page_of(app), {"deed": "run", "url": url}).status_code == 403
     settings.TEST_PLATFORM = True
-    assert "It is running" in press(operator, app, "run", url=url)
+    page = press(operator, app, "run", url=url)
+    assert "It waits for a worker" in page
+    assert 'http-equiv="refresh"' in page
     assert "A run is under way." in press(operator, app, "run", url=url)
     run = ConformanceRun.objects.get()
     run_conformance(run_id=run.pk, clock=timezone.now)
     page = shown(operator, app)
     assert "Compare amount_fen with your own order" in page
-    assert "It is running" not in page
+    assert 'http-equiv="refresh"' not in page
     assert run.asked_by.startswith("user")
+
+
+def test_a_run_that_goes_on_says_how_far_it_is(operator, app, serve, settings):
+    settings.TEST_PLATFORM = True
+    run = asked(app, serve(answers(200)).url)
+    ConformanceRun.start(run.pk, now=timezone.now())
+    ConformanceResult.record(
+        run=run, case="good", now=timezone.now(), grade="pass", finding="as_expected", answers="200", duration_ms=1
+    )
+    assert f"It is running: 1 of {len(CASES[NATIVE])}" in shown(operator, app)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "register it as a notify host"), ("zh-hans", "登记为该应用的通知主机")]
+)
+def test_a_strangers_host_is_refused_on_the_page_and_it_says_what_to_do(operator, app, settings, language, words):
+    settings.TEST_PLATFORM = True
+    form = {"deed": "run", "url": "https://stranger.example/n"}
+    page = operator.post(page_of(app), form, headers={"Accept-Language": language}).content.decode()
+    assert words in page
+    assert "not_its_host" in page
+    assert not ConformanceRun.objects.exists()
 
 
 def test_an_address_that_we_do_not_call_is_refused_on_the_page(operator, app, settings):
@@ -183,15 +253,32 @@ def test_an_address_that_we_do_not_call_is_refused_on_the_page(operator, app, se
     assert not ConformanceRun.objects.exists()
 
 
-def test_a_run_that_nobody_made_says_so_and_can_be_asked_for_again(operator, app, serve, settings):
+def test_the_envelope_is_offered_to_an_app_that_has_its_key_and_to_no_other(operator, app, serve, settings):
     settings.TEST_PLATFORM = True
-    new_run(app=app, url=serve(answers(200)).url, by="x", now=timezone.now() - timedelta(minutes=3))
+    url = serve(answers(200)).url
+    its_host(app)
+    assert 'name="shape"' not in shown(operator, app)
+    assert "has no APIv3 key" in press(operator, app, "run", url=url, shape="wechatpay")
+    app.open_wechatpay_face()
+    assert re.search(r'<option value="wechatpay" selected', shown(operator, app))
+    press(operator, app, "run", url=url, shape="native")
+    assert ConformanceRun.objects.get().shape == "native"
+
+
+def test_a_run_that_nobody_made_says_so_and_can_be_asked_for_again(operator, app, serve, settings):
+    """Before the sweep finds it, and after."""
+    settings.TEST_PLATFORM = True
+    asked(app, serve(answers(200)).url, now=timezone.now() - timedelta(minutes=11))
     page = shown(operator, app)
     assert "It did not end" in page
     assert 'value="run"' in page
+    sweep_conformance(now=timezone.now())
+    page = shown(operator, app)
+    assert "No worker took it within ten minutes" in page
+    assert 'value="run"' in page
 
 
-@pytest.mark.parametrize("deed", ["probe", "rotate", "end_overlap", "switch_sign_tests", "run", "anything", ""])
+@pytest.mark.parametrize("deed", ["probe", "rotate", "end_overlap", "begin_sign_tests", "run", "anything", ""])
 def test_whoever_may_only_look_sees_the_page_without_buttons(app, serve, settings, deed):
     settings.TEST_PLATFORM = True
     reader, endpoint = someone(), paused(app)

@@ -75,7 +75,7 @@ def test_the_first_key_gets_in_by_the_command_that_the_page_shows(console, tmp_p
 
 
 def test_a_wrong_proof_is_told_beside_the_form_and_changes_nothing(console):
-    register(console, harness.an_app(), harness.public_pem(harness.new_key()))
+    register(console, harness.an_app(), harness.public_pem(harness.a_key()))
     key = AppKey.objects.get()
     page = deed(console, key, "prove", proof="QUJD").content.decode()
     assert "does not prove" in page
@@ -83,7 +83,7 @@ def test_a_wrong_proof_is_told_beside_the_form_and_changes_nothing(console):
 
 
 def test_a_challenge_that_expired_is_made_anew(console):
-    key = harness.new_key()
+    key = harness.a_key()
     register(console, harness.an_app(), harness.public_pem(key))
     row = AppKey.objects.get()
     first = row.challenges.get()
@@ -97,15 +97,13 @@ def test_a_challenge_that_expired_is_made_anew(console):
 
 
 def test_a_key_for_encryption_needs_no_scopes_and_shows_how_to_open_the_challenge(console):
-    page = register(
-        console, harness.an_app(), harness.public_pem(harness.new_key()), purpose="encrypt"
-    ).content.decode()
+    page = register(console, harness.an_app(), harness.public_pem(harness.a_key()), purpose="encrypt").content.decode()
     assert "answer-challenge" in page
     assert AppKey.objects.get().scopes == []
     app = harness.an_app()
     page = register(console, app, harness.public_pem(harness.an_ed25519_key()), purpose="encrypt").content.decode()
     assert "keys that decrypt are RSA" in page
-    page = register(console, app, harness.public_pem(harness.new_key()), scopes=[]).content.decode()
+    page = register(console, app, harness.public_pem(harness.a_key()), scopes=[]).content.decode()
     assert "needs at least one scope" in page
     assert AppKey.objects.count() == 1
 
@@ -140,7 +138,7 @@ def test_buttons_are_there_only_where_they_can_do_something(console, caller):
 
 def test_each_deed_needs_its_own_permission(caller, platform_key):
     key = AppKey.objects.get(pk=caller.serial_no)
-    pending = AppKey.offer(app=caller.app, public_key_pem=harness.public_pem(harness.new_key()), now=timezone.now())
+    pending = AppKey.offer(app=caller.app, public_key_pem=harness.public_pem(harness.a_key()), now=timezone.now())
     published = keys.create_platform_key(now=timezone.now())
     reader = with_permissions("reader")
     for row, verb in (

@@ -89,7 +89,7 @@ def test_what_the_client_makes_by_hand_is_opened_by_the_library(ours):
 
 
 def test_what_we_make_is_opened_by_hand_and_by_the_bare_library():
-    key = harness.new_key()
+    key = harness.a_key()
     text = seal_envelope({"openid": "o-咖啡"}, to=Recipient("MY_KEY_01", harness.public_pem(key)))
     config = Config(
         base_url="https://pay.example", app_id=str(APP), serial_no="x", private_key=harness.a_key(), platform_keys={},
@@ -112,7 +112,7 @@ def test_a_forged_envelope_with_nothing_wrong_in_it_opens(ours):
 
 
 def with_key(row, *, bits=2048):
-    return load_pem_public_key(harness.public_pem(harness.new_key(bits)).encode())
+    return load_pem_public_key(harness.public_pem(harness.a_key(bits)).encode())
 
 
 TRICKS = {
@@ -253,7 +253,7 @@ def prove(row, proof):
 
 
 def test_a_key_that_decrypts_is_proven_by_decrypting():
-    key = harness.new_key()
+    key = harness.a_key()
     row, challenge = register(harness.an_app(), key)
     assert "fenpay-key-proof" not in challenge.text
     secret = decrypt_text(challenge.text, keys={row.pk: key})
@@ -270,15 +270,15 @@ def test_only_rsa_decrypts_and_such_a_key_has_no_scopes():
     with pytest.raises(UnknownAlgorithm):
         register(app, harness.an_ed25519_key())
     with pytest.raises(KeyLengthRefused):
-        register(app, harness.new_key(1024))
+        register(app, harness.a_key(1024))
     with pytest.raises(ScopesRefused):
-        register(app, harness.new_key(), scopes=["queries:read"])
-    row, _challenge = register(app, harness.new_key())
+        register(app, harness.a_key(), scopes=["queries:read"])
+    row, _challenge = register(app, harness.a_key())
     assert (row.algorithm, row.scopes) == ("RSA-OAEP-256", [])
 
 
 def an_encryption_key(app, key=None):
-    pem = harness.public_pem(key or harness.new_key())
+    pem = harness.public_pem(key or harness.a_key())
     return AppKey.register(app=app, public_key_pem=pem, purpose=Purpose.ENCRYPT, now=timezone.now())
 
 
@@ -305,7 +305,7 @@ def test_the_newest_active_key_is_encrypted_to_and_a_retiring_one_only_without_i
 
 def test_a_pending_key_is_never_encrypted_to():
     app = harness.an_app()
-    register(app, harness.new_key())
+    register(app, harness.a_key())
     assert recipient(app) is None
 
 
@@ -313,7 +313,7 @@ def test_a_pending_key_is_never_encrypted_to():
 
 
 def test_the_client_opens_only_what_was_agreed():
-    key: RSAPrivateKey = harness.new_key()
+    key: RSAPrivateKey = harness.a_key()
     config = Config(
         base_url="https://pay.example", app_id=str(APP), serial_no="x", private_key=harness.a_key(), platform_keys={},
         decryption_keys={"MY_KEY_01": key},
@@ -321,7 +321,7 @@ def test_the_client_opens_only_what_was_agreed():
     header = {"kid": "MY_KEY_01", "iss": "fenpay"}
     good = client_encrypt({"openid": "o"}, key=key.public_key(), header=header)
     assert decrypt(config, good) == {"openid": "o"}
-    other = harness.new_key().public_key()
+    other = harness.a_key().public_key()
     for text in (
         client_encrypt({"openid": "o"}, key=key.public_key(), header={"kid": "OTHER_KEY", "iss": "fenpay"}),
         client_encrypt({"openid": "o"}, key=key.public_key(), header=header | {"zip": "DEF"}),

@@ -162,12 +162,40 @@ def test_what_a_proven_caller_does_wrong_is_not_counted_against_the_address_of_i
     assert harness.Caller(harness.an_app()).get(ECHO, **MERCHANTS_NAT).status_code == 200
 
 
-def test_an_address_that_was_refused_too_often_is_not_even_parsed(caller, rule, django_assert_num_queries):
+def test_a_right_signature_passes_from_an_address_whose_refusals_are_used_up(caller, rule):
+    rule(scope="ip", route="openapi", limit=3)
+    rule(scope="app", limit=100)
+    assert statuses(lambda: caller.get(ECHO, authorization="", **MERCHANTS_NAT), 5) == [401, 401, 401, 429, 429]
+    answer = caller.post(ECHO, {}, **MERCHANTS_NAT)
+    assert answer.status_code == 201
+    assert "ip." not in answer.headers["RateLimit"], "how the others behind its address stand is not its business"
+    wrong = caller.authorization("GET", ECHO + "/x")
+    limited(caller.get(ECHO, authorization=wrong, **MERCHANTS_NAT), signed=False)
+    assert caller.get(ECHO, **MERCHANTS_NAT).status_code == 200
+
+
+def test_whoever_is_proven_is_refused_for_its_own_reasons_only(caller, rule):
+    rule(scope="ip", route="openapi", limit=1)
+    assert caller.get(ECHO, authorization="", **MERCHANTS_NAT).status_code == 401
+    authorization = caller.authorization("GET", ECHO)
+    codes = [caller.get(ECHO, authorization=authorization, **MERCHANTS_NAT) for _ in range(2)]
+    assert [code.json().get("code") for code in codes] == [None, "REPLAYED_NONCE"]
+    narrow = harness.Caller(harness.an_app(), key=harness.a_key(), scopes=["bills:read"])
+    clear_all()
+    no_scope = narrow.get("/openapi/v1/guarded", **MERCHANTS_NAT)
+    assert no_scope.json()["code"] == "NO_AUTH"
+    assert is_signed_by_us(no_scope)
+
+
+def test_made_up_names_from_an_address_that_was_refused_too_often_cost_one_query_in_all(
+    caller, rule, django_assert_num_queries
+):
     rule(scope="ip", route="openapi", limit=1)
     assert caller.get(ECHO, authorization="", **STRANGER).status_code == 401
-    unknown = caller.authorization("GET", ECHO, serial_no="NEVER_SEEN_BEFORE")
-    with django_assert_num_queries(0):
-        limited(caller.get(ECHO, authorization=unknown, **STRANGER), signed=False)
+    with django_assert_num_queries(1):
+        for number in range(20):
+            unknown = caller.authorization("GET", ECHO, serial_no=f"NEVER_SEEN_{number}")
+            limited(caller.get(ECHO, authorization=unknown, **STRANGER), signed=False)
 
 
 def test_quoting_a_victims_app_and_key_spends_nothing_of_the_victims(caller, rule):
@@ -176,6 +204,7 @@ def test_quoting_a_victims_app_and_key_spends_nothing_of_the_victims(caller, rul
     forged = [caller.authorization("GET", ECHO, signature="QUFB" * 85 + "QQ==") for _ in range(20)]
     seen = [caller.get(ECHO, authorization=each, **STRANGER).status_code for each in forged]
     assert seen == [401] * 5 + [429] * 15, "and does not buy the stranger anything"
+    assert caller.get(ECHO, authorization=forged[0], **STRANGER).status_code == 429
     assert caller.get(ECHO).status_code == 200, "the one request that the victim may make is still there"
     assert caller.get(ECHO).status_code == 429
 

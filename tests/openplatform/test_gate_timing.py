@@ -76,7 +76,7 @@ def test_a_signature_of_any_length_costs_the_same_verification_whoever_is_named(
         return real(self, message=message, signature=signature)
 
     monkeypatch.setattr(RsaPublicKey, "verifies", verifies)
-    caller = harness.Caller(harness.an_app(), key=harness.new_key(bits))
+    caller = harness.Caller(harness.an_app(), key=harness.a_key(bits))
     for length in (256, 384, 512):
         signature = base64.b64encode(b"\x01" * length).decode()
         for named in ({}, {"serial_no": "NO_SUCH_KEY"}, {"mchid": "1234567890123456789"}):
@@ -87,6 +87,6 @@ def test_a_signature_of_any_length_costs_the_same_verification_whoever_is_named(
 
 def test_a_signature_that_the_decoy_accepts_is_refused_all_the_same(caller, monkeypatch):
     monkeypatch.setattr(keyring, "decoy", lambda length: RsaPublicKey(other.public_key()))
-    other = harness.new_key(4096)
+    other = harness.a_key(4096)
     forged = harness.Caller(caller.app, key=other, serial_no=caller.serial_no)
     refused(caller.get(ECHO, authorization=forged.authorization("GET", ECHO)), 401, "SIGN_ERROR")

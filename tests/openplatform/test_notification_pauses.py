@@ -350,35 +350,6 @@ def test_a_delivery_after_the_pause_is_like_any_other(app, serve):
     assert rows[1].attempts.first().kind == AttemptKind.SCHEDULED
 
 
-# --- one app's many dead hosts ---------------------------------------------------------------------------------------
-
-
-def test_an_app_with_many_paused_hosts_does_not_keep_another_from_its_probe(app, queue, monkeypatch):
-    monkeypatch.setattr("openplatform.notifications.sweep.PROBES_MAX", 3)
-    now, other = timezone.now(), harness.an_app()
-    for number in range(5):
-        row = owed(app, f"https://dead{number}.example/n", now=now)
-        endpoint = NotifyEndpoint.objects.create(app=app, host=row.notify_host)
-        NotifyEndpoint.objects.filter(pk=endpoint.pk).update(paused_at=now, probe_at=now)
-    waiting = owed(other, "https://other.example/n", now=now)
-    endpoint = NotifyEndpoint.objects.create(app=other, host=waiting.notify_host)
-    NotifyEndpoint.objects.filter(pk=endpoint.pk).update(paused_at=now, probe_at=now + timedelta(seconds=1))
-    sweep_notifications(now=now + timedelta(seconds=2))
-    assert waiting.pk in queue
-    assert len(queue) == 3
-
-
-def test_a_paused_host_that_is_owed_nothing_takes_no_place_of_a_probe(app, queue, monkeypatch):
-    monkeypatch.setattr("openplatform.notifications.sweep.PROBES_MAX", 1)
-    now, other = timezone.now(), harness.an_app()
-    for owner, host, due_at in ((app, "idle.example", now), (other, "other.example", now + timedelta(seconds=1))):
-        endpoint = NotifyEndpoint.objects.create(app=owner, host=host)
-        NotifyEndpoint.objects.filter(pk=endpoint.pk).update(paused_at=now, probe_at=due_at)
-    waiting = owed(other, "https://other.example/n", now=now)
-    sweep_notifications(now=now + timedelta(seconds=2))
-    assert queue == [waiting.pk]
-
-
 def test_an_alarm_that_another_worker_opened_a_moment_later_by_its_clock_can_be_closed():
     now = timezone.now()
     assert raise_alarm(kind=AlarmKind.NOTIFICATIONS_PAUSED, key="x", text="t", now=now + timedelta(milliseconds=1))

@@ -18,7 +18,7 @@ from openplatform.notifications.delivery import Outcome, record_outcome
 from openplatform.notifications.replay import (
     Filter,
     NotificationNotFound,
-    replay_many,
+    replay_chosen,
     replay_matching,
     replay_one,
 )
@@ -144,7 +144,7 @@ def test_a_replay_during_an_attempt_is_not_lost(app, serve):
 
     now = timezone.now()
     claimed = Notification.claim(notification.pk, now=now)
-    replay_many(notification_ids=[notification.pk], now=now)
+    replay_chosen(chosen=Notification.objects.all(), now=now)
     record_outcome(claimed=claimed, outcome=Outcome(status_code=500), attempted_at=now, duration_ms=1, now=now)
     notification.refresh_from_db()
     assert notification.next_attempt_at == now
@@ -164,7 +164,8 @@ def test_a_filter_chooses_by_app_status_event_and_time(app):
         notification.hold()
 
     def replayed(**kwargs):
-        Notification.objects.filter(status=NotificationStatus.OWED).update(status="held", next_attempt_at=None)
+        owed_now = Notification.objects.filter(status=NotificationStatus.OWED)
+        owed_now.update(status="held", next_attempt_at=None, replayed_at=None)
         replay_matching(matching=Filter(**kwargs), now=now)
         return set(Notification.objects.filter(status=NotificationStatus.OWED))
 

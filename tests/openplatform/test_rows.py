@@ -33,11 +33,11 @@ def register(app, pem=None, **kwargs):
     [
         (lambda: harness.private_pem(harness.a_key()), key_material.PrivateKeyPasted),
         (lambda: "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----", key_material.PrivateKeyPasted),
-        (lambda: "\n\n" + harness.private_pem(harness.new_key(1024)), key_material.PrivateKeyPasted),
-        (lambda: harness.public_pem(harness.new_key(1024)), key_material.KeyLengthRefused),
-        (lambda: harness.public_pem(harness.new_key(2040)), key_material.KeyLengthRefused),
-        (lambda: harness.public_pem(harness.new_key(2052)), key_material.KeyLengthRefused),
-        (lambda: harness.public_pem(harness.new_key(2048, exponent=3)), key_material.ExponentRefused),
+        (lambda: "\n\n" + harness.private_pem(harness.a_key(1024)), key_material.PrivateKeyPasted),
+        (lambda: harness.public_pem(harness.a_key(1024)), key_material.KeyLengthRefused),
+        (lambda: harness.public_pem(harness.a_key(2040)), key_material.KeyLengthRefused),
+        (lambda: harness.public_pem(harness.a_key(2052)), key_material.KeyLengthRefused),
+        (lambda: harness.public_pem(harness.a_key(2048, exponent=3)), key_material.ExponentRefused),
         (lambda: harness.public_pem(ed448.Ed448PrivateKey.generate()), key_material.UnknownAlgorithm),
         (lambda: harness.public_pem(dsa.generate_private_key(1024)), key_material.UnknownAlgorithm),
         (lambda: harness.public_pem(ec.generate_private_key(ec.SECP256R1())), key_material.UnknownAlgorithm),
@@ -91,8 +91,8 @@ def test_a_serial_number_is_given_once_and_has_a_form(app):
 
 
 def test_an_app_has_at_most_five_live_keys(app):
-    keys = [register(app, harness.public_pem(harness.new_key())) for _ in range(5)]
-    sixth = harness.public_pem(harness.new_key())
+    keys = [register(app, harness.public_pem(harness.a_key())) for _ in range(5)]
+    sixth = harness.public_pem(harness.a_key())
     with pytest.raises(TooManyKeys):
         register(app, sixth)
     keys[0].revoke(now=NOW)

@@ -22,7 +22,7 @@ from tests import factories
 from tests.openplatform.harness import Caller, an_ed25519_key
 
 PLACEHOLDER = "sign this request"
-EXAMPLES_MAX = 20
+EXAMPLES_MAX = 10
 # What a schema cannot say: amounts that are a number of fen, public hosts, exactly one of two names, a key in
 # PEM. These operations may refuse what the schema allows; every other one must take it.
 PROVE = "POST /openapi/v1/keys/{serial_no}/prove"

@@ -90,7 +90,7 @@ def test_a_public_key_is_not_taken_for_a_secret_or_for_another_kind_of_key(moder
 
 
 def test_a_key_for_encryption_signs_nothing(caller):
-    key = harness.new_key()
+    key = harness.a_key()
     row = AppKey.register(
         app=caller.app, public_key_pem=harness.public_pem(key), purpose=Purpose.ENCRYPT, now=timezone.now()
     )

@@ -139,7 +139,7 @@ def test_a_request_that_is_refused_before_its_body_is_read_does_not_spoil_the_ne
 
 
 def test_a_revoked_key_is_refused_by_every_process_within_five_seconds(served, port, rows):
-    caller = harness.Caller(served.caller.app, key=harness.new_key())
+    caller = harness.Caller(served.caller.app, key=harness.a_key())
 
     def codes():
         requests = [raw_request("GET", ECHO, authorization=caller.authorization("GET", ECHO)) for _ in range(8)]
@@ -200,7 +200,7 @@ def test_the_printed_curl_command_works_once(config, port):
 @pytest.fixture
 def managed(config, served, rows):
     """The configuration of a key that manages keys, and may do everything else."""
-    key = harness.new_key()
+    key = harness.a_key()
     caller = harness.Caller(harness.an_app(), key=key, scopes=Scope.values)
     (config.parent / "key.pem").write_text(harness.private_pem(key))
     document = json.loads(config.read_text()) | {"app_id": str(caller.app.pk), "serial_no": caller.serial_no}
@@ -239,7 +239,7 @@ def test_the_client_registers_a_key_that_decrypts(managed, tmp_path):
 def test_a_revocation_by_api_is_in_force_at_once_on_every_process(served, port, managed):
     document = json.loads(managed.read_text())
     app = App.objects.get(pk=document["app_id"])
-    victim = harness.Caller(app, key=harness.new_key())
+    victim = harness.Caller(app, key=harness.a_key())
 
     def codes():
         requests = [raw_request("GET", ECHO, authorization=victim.authorization("GET", ECHO)) for _ in range(8)]

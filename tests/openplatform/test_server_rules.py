@@ -64,6 +64,112 @@ def test_two_media_types_are_none(ask):
     assert ask("POST", ECHO, b"{}", headers=["Content-Type: text/plain"])[0] in {400, 415}
 
 
+def test_two_halves_of_an_authorization_header_make_no_whole(served):
+    """A server that joins repeated headers by a comma would make of them exactly what the grammar wants."""
+    whole = served.caller.authorization("GET", ECHO)
+    scheme, _space, params = whole.partition(" ")
+    parts = params.split(",")
+    for at in range(1, len(parts)):
+        first, second = f"{scheme} {','.join(parts[:at])}", ",".join(parts[at:])
+        raw = raw_request("GET", ECHO, authorization=first, headers=[f"Authorization: {second}"])
+        status, _headers, body = speak(served.port, raw)
+        assert (status, json.loads(body)["code"]) == (401, "SIGN_ERROR"), at
+    assert speak(served.port, raw_request("GET", ECHO, authorization=whole))[0] == 200, "the nonce is not used up"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw.replace(b',nonce_str="', b',\r\n nonce_str="'),  # a header that goes on in the next line
+        lambda raw: raw.replace(b"Authorization:", b"Authorization :"),
+        lambda raw: raw.replace(b"\r\nAuthorization", b"\nAuthorization"),  # a line that ends otherwise
+        lambda raw: raw.replace(b"Host: localhost", b"Host: localhost\r\nHost: elsewhere"),
+        lambda raw: raw.replace(b"Host: localhost\r\n", b"Host: localhost\r\n\x00: x\r\n"),
+        lambda raw: raw.replace(b" HTTP/1.1", b" HTTP/1.1 HTTP/1.1"),
+        lambda raw: raw.replace(b" HTTP/1.1", b""),
+        lambda raw: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + raw,
+    ],
+    ids=["folded", "space before the colon", "lf", "two hosts", "nul", "two versions", "no version", "http/2"],
+)
+def test_a_request_that_two_readers_could_read_otherwise_is_not_read_at_all(ask, change):
+    assert ask("GET", ECHO, change=change)[0] in {400, 401, 505}
+
+
+def test_nobody_changes_to_another_protocol(ask):
+    headers = ["Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"]
+    change = lambda raw: raw.replace(b"Connection: close", b"Connection: close, Upgrade, HTTP2-Settings")  # noqa: E731
+    assert ask("GET", ECHO, headers=headers, change=change) == (200, None)
+
+
+def answers_on_one_connection(port, raw):
+    """Status lines of all answers that come before the server closes or has nothing more to say."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(raw)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while chunk := connection.recv(65_536):
+            received += chunk
+    return [int(part.split(b" ", 1)[0]) for part in received.split(b"HTTP/1.1 ")[1:]]
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        ["Transfer-Encoding: chunked", "Content-Length: {length}"],
+        ["Content-Length: {length}", "Transfer-Encoding: chunked"],
+        ["Content-Length: {length}", "Transfer-Encoding : chunked"],
+        ["Content-Length: {length}", "Transfer-Encoding: \x0bchunked"],
+        ["Content-Length: {length}", "Transfer-Encoding: chunked, identity"],
+        ["Content-Length: {length}", "X: y\rTransfer-Encoding: chunked"],
+        ["Content-Length: {length}", "Content-Length: 5"],
+        ["Content-Length: 5", "Content-Length: {length}"],
+        ["Content-Length: 5, {length}"],
+        ["Content-Length: +{length}"],
+        ["Content-Length: {length}"],  # no trick: what it announces is its body, whatever that looks like
+    ],
+    ids=str,
+)
+def test_what_stands_in_a_body_is_never_a_second_request(served, framing):
+    """In the eyes of a proxy that goes by the length, all of it is one request."""
+    hidden = raw_request("GET", ECHO, authorization=served.caller.authorization("GET", ECHO))
+    body = b"0\r\n\r\n" + hidden
+    lines = [f"POST {ECHO} HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
+    lines += [line.format(length=len(body)) for line in framing]
+    raw = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+    got = answers_on_one_connection(served.port, raw)
+    assert len(got) == 1, got
+    assert got[0] in {400, 401, 411, 501}
+    assert speak(served.port, hidden)[0] == 200, "and its nonce is not used up"
+
+
+@pytest.mark.parametrize(
+    "value", [b"\xe2\x91\xa0", b"\xb2", b"\xff\xfe", b"\xa0", b"\xef\xbc\x91", b"\xc5\xbf", b"\x7f", b"\t"]
+)
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "Content-Length", "Content-Type", "Content-Encoding", "Idempotency-Key", "Prefer", "Host",
+     "Fenpay-Serial", "X-Forwarded-For", "traceparent", "Accept", "Accept-Language", "Cookie", "Expect"],
+)  # fmt: skip
+def test_bytes_that_no_header_has_break_nothing_and_prove_nothing(served, name, value):
+    """Numbers that are no digits, spaces that are no spaces, half characters."""
+    status, _headers, _body = speak(served.port, raw_with(served, name, value))
+    assert status < 500
+    if name in {"Authorization", "Content-Length", "Content-Encoding", "Host"} and value != b"\t":
+        assert status >= 400
+
+
+def raw_with(served, name, value):
+    """A good request, with `value` behind what this header says, or as all that it says."""
+    body = b"{}"
+    raw = raw_request("POST", ECHO, body, authorization=served.caller.authorization("POST", ECHO, body))
+    line = f"\r\n{name}: ".encode()
+    if line not in raw:
+        return raw.replace(b"\r\nConnection", line + value + b"\r\nConnection")
+    before, _line, rest = raw.partition(line)
+    told, end, after = rest.partition(b"\r\n")
+    return before + line + told + value + end + after
+
+
 @pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "TRACE", "PUT", "PATCH", "DELETE", "FOO"])
 def test_other_methods_are_refused_as_a_server_sees_them(ask, method):
     status, code = ask(method, ECHO)

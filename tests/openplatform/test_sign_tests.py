@@ -4,15 +4,16 @@ import base64
 from datetime import timedelta
 
 import pytest
+from django.db import IntegrityError, connection
 from django.utils import timezone
 
-from openplatform.models import NotifyEndpoint, WebhookSecret
+from openplatform.models import NotifyEndpoint
 from openplatform.models.notification import AttemptKind, NotificationStatus
 from openplatform.notifications import sign_tests
 from openplatform.notifications.replay import replay_one
 from tests.openplatform import harness
 from tests.openplatform.merchants import answers
-from tests.openplatform.notices import app, deliver, owed, serve
+from tests.openplatform.notices import app, deliver, new_secret, owed, serve
 
 pytestmark = pytest.mark.django_db
 __all__ = ["app", "serve"]
@@ -55,7 +56,7 @@ def test_a_merchant_that_takes_it_does_not_verify(app, serve, tested):
 
 
 def test_the_signature_of_standard_webhooks_is_as_visibly_wrong(app, serve, tested):
-    WebhookSecret.rotate(app=app, now=timezone.now())
+    new_secret(app, now=timezone.now())
     server = serve(answers(200))
     deliver(owed(app, server.url))
     genuine, false = (request.headers["webhook-signature"] for request in server.requests)
@@ -87,7 +88,7 @@ def test_without_an_answer_nothing_is_found_out(app, serve, tested, monkeypatch)
 def test_nobody_is_tested_unless_the_setting_or_the_app_says_so(app, serve, settings, everywhere, this_app, sent):
     settings.NOTIFICATION_SIGN_TESTS = everywhere
     if this_app:
-        app.switch_sign_tests()
+        app.set_sign_tests(on=True)
     server = serve(answers(200))
     deliver(owed(app, server.url))
     assert len(server.requests) == sent
@@ -106,6 +107,25 @@ def test_it_does_not_come_between_a_replay_and_its_attempt(app, serve, tested, m
     assert (notification.status, notification.attempts_count) == (NotificationStatus.OWED, 1)
     assert deliver(notification).status == NotificationStatus.DELIVERED
     assert [one.attempt_no for one in notification.attempts.all()] == [2, 1]
+
+
+def test_a_test_that_fails_for_a_reason_of_ours_takes_nothing_back_and_holds_up_nobody(
+    app, serve, tested, monkeypatch, settings
+):
+    told = []
+    monkeypatch.setattr("openplatform.notifications.turns.send_now", lambda name, **kwargs: told.append(kwargs) or True)
+    settings.HINTS_ENABLED = True
+    first, second = owed(app, serve(answers(200)).url), owed(app, "https://a.example/n", object_no=18)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TRIGGER in_the_way BEFORE INSERT ON openplatform_notifyendpoint"
+            " FOR EACH ROW EXECUTE FUNCTION openplatform_refuse_change('a test is in the way')"
+        )
+    with pytest.raises(IntegrityError, match="in the way"):
+        deliver(first)
+    first.refresh_from_db()
+    assert (first.status, first.attempts_count) == (NotificationStatus.DELIVERED, 1)
+    assert [kwargs["notification_id"] for kwargs in told] == [second.pk]
 
 
 def test_an_app_has_one_test_at_a_time_though_nobody_answers_it(app, serve, tested):

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from openplatform.authorization import parse_authorization
 from openplatform.signature import RsaPublicKey, answer_message, request_message, sign_rsa
-from tests.openplatform.harness import new_key, public_pem
+from tests.openplatform.harness import a_key, public_pem
 
 VECTORS = {
     vector["id"]: vector
@@ -70,7 +70,7 @@ def test_the_three_line_string_of_a_published_answer_is_proven(name):
 
 
 def test_a_signature_of_another_length_is_refused_before_any_arithmetic():
-    key = new_key()
+    key = a_key()
     public = RsaPublicKey.load(public_pem(key))
     signature = base64.b64decode(sign_rsa(key, b"x"))
     assert public.verifies(message=b"x", signature=signature)
@@ -79,7 +79,7 @@ def test_a_signature_of_another_length_is_refused_before_any_arithmetic():
 
 
 def test_a_key_of_an_odd_length_has_signatures_of_whole_bytes():
-    key = new_key(2052)
+    key = a_key(2052)
     public = RsaPublicKey.load(public_pem(key))
     assert public.verifies(message=b"x", signature=base64.b64decode(sign_rsa(key, b"x")))
 

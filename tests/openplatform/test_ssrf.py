@@ -149,6 +149,42 @@ def test_of_a_name_with_public_and_private_addresses_only_the_public_ones_are_ca
     assert connects == [PUBLIC]
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["::ffff:10.0.0.1", "::ffff:7f00:1", "::1", "fe80::1", "fd00::1", "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1",
+     "100.100.100.200", "169.254.169.254", "0.0.0.0", "224.0.0.1"],
+)  # fmt: skip
+def test_a_name_that_leads_inside_in_any_clothes_is_not_called(monkeypatch, connects, address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    found = [(family, socket.SOCK_STREAM, 6, "", (address, 443, 0, 0)[: 4 if ":" in address else 2])]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
+    with pytest.raises(transport.NotSent, match="address_refused"):
+        send("https://shop.example/n")
+    assert connects == []
+
+
+def test_a_name_that_changes_between_two_attempts_is_looked_at_each_time(app, monkeypatch, settings, connects):
+    settings.NOTIFICATION_ALLOW_HTTP = False
+    name_server = NameServer([PUBLIC], ["10.0.0.1"])
+    monkeypatch.setattr(socket, "getaddrinfo", name_server)
+    notification = deliver(owed(app, "https://shop.example/n"))
+    deliver(notification, now=notification.next_attempt_at)
+    assert [attempt.error for attempt in notification.attempts.order_by("pk")] == ["connect_refused", "address_refused"]
+    assert (name_server.asked, connects) == (2, [PUBLIC])
+
+
+def test_a_private_host_that_is_allowed_opens_no_other_port(app, forbidden, settings):
+    port = forbidden.getsockname()[1]
+    settings.NOTIFICATION_PRIVATE_HOSTS = [f"127.0.0.1:{port + 1 if port < 65_000 else port - 1}"]
+    assert deliver(owed(app, f"http://127.0.0.1:{port}/n")).attempts.get().error == "url_refused"
+    with pytest.raises(transport.NotSent, match="address_refused"):
+        transport.send(
+            method="POST", url=f"http://127.0.0.1:{port}/n", headers={}, body=b"{}", deadline_s=1.0, connect_s=0.5,
+            bytes_max=100, private_hosts=notify_urls.private_hosts(),
+        )  # fmt: skip
+    assert not was_reached(forbidden)
+
+
 def test_a_name_that_became_private_is_refused_at_the_next_attempt(app, monkeypatch, settings, forbidden):
     settings.NOTIFICATION_ALLOW_HTTP = False
     monkeypatch.setattr(socket, "getaddrinfo", NameServer(["127.0.0.1"]))

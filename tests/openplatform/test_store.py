@@ -1,6 +1,9 @@
 """The store may be refused, silent or out of memory: what that costs, and what it lets through."""
 
+import os
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -85,3 +88,16 @@ def test_a_nonce_is_new_once():
     assert not nonces.remember(serial_no="SERIAL_01", nonce="new-just-once-123").is_replay
     assert nonces.remember(serial_no="SERIAL_01", nonce="new-just-once-123").is_replay
     assert not nonces.remember(serial_no="SERIAL_02", nonce="new-just-once-123").is_replay
+
+
+def test_the_library_is_not_imported_before_the_store_is_asked():
+    program = (
+        "import sys, django; django.setup()\n"
+        "from config import urls\n"
+        "before = 'redis' in sys.modules\n"
+        "from openplatform import store; store.prepare()\n"
+        "print(before, 'redis' in sys.modules)"
+    )
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings", "TRACING": "off"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "False True\n"

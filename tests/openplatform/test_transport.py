@@ -1,5 +1,6 @@
 """A peer may do what it likes: the call ends by its deadline, and says whether the peer can have acted."""
 
+import io
 import socket
 import ssl
 import threading
@@ -333,3 +334,66 @@ def test_nothing_of_a_trace_is_sent_to_a_third_party(peer):
         trace_id = f"{current.get_span_context().trace_id:032x}"
     assert b"traceparent" not in seen[0].lower()
     assert trace_id.encode() not in seen[0]
+
+
+def serving(*chunks: bytes, status: str = "200 OK", length: int | None = None) -> Handler:
+    size = sum(map(len, chunks)) if length is None else length
+
+    def handler(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {size}\r\n\r\n".encode())
+        for chunk in chunks:
+            connection.sendall(chunk)
+
+    return handler
+
+
+def test_a_file_goes_where_it_is_wanted_while_it_arrives(peer):
+    content = bytes(range(256)) * 4_000
+    into = io.BytesIO()
+    reply = call(peer(serving(content[:500_000], content[500_000:])).host, into=into, bytes_max=len(content))
+    assert (reply.status, reply.body, into.getvalue() == content) == (200, b"", True)
+
+
+def test_an_answer_that_is_no_file_is_not_written_there_and_is_small(peer):
+    into = io.BytesIO()
+    reply = call(peer(serving(b'{"code":"X"}', status="400 Bad")).host, into=into)
+    assert (reply.status, reply.body, into.getvalue()) == (400, b'{"code":"X"}', b"")
+    with pytest.raises(transport.NoAnswer, match="body_too_large"):
+        call(peer(serving(b"x" * 70_000, status="500 Bad")).host, into=into, deadline_s=5)
+    assert into.getvalue() == b""
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason"),
+    [
+        (answer_forever(b"x", 0.05, first=b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"), "deadline"),
+        (serving(b"x" * 2_000), "body_too_large"),
+        (serving(b"x" * 500, length=900), "connection_broken"),
+    ],
+    ids=["drips", "too large", "cut off"],
+)
+def test_a_file_that_does_not_come_whole_is_no_answer(peer, handler, reason):
+    with pytest.raises(transport.NoAnswer) as caught:
+        call(peer(handler).host, into=io.BytesIO(), bytes_max=1_000)
+    assert caught.value.reason == reason
+
+
+def test_a_full_disk_is_our_own_trouble_and_says_so(peer):
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(transport.NoAnswer) as caught:  # noqa: PTH123
+        call(peer(serving(b"x" * 500)).host, into=full)
+    assert caught.value.reason == "not_stored"
+
+
+def test_a_header_stands_there_twice_when_that_is_asked_for_and_every_other_one_once(peer):
+    seen: list[bytes] = []
+
+    def handler(connection: socket.socket) -> None:
+        seen.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    call(peer(handler).host, headers={"X-A": "first", "X-B": "b"}, repeated=[("X-A", "second")])
+    lines = seen[0].decode().split("\r\n\r\n")[0].split("\r\n")
+    assert [line for line in lines if line.startswith("X-A")] == ["X-A: first", "X-A: second"]
+    names = [line.partition(":")[0].lower() for line in lines[1:]]
+    assert {name for name in names if names.count(name) > 1} == {"x-a"}

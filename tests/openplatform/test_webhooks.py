@@ -20,7 +20,7 @@ from openplatform.models.notification import NotificationShape
 from openplatform.models.webhook_secret import OVERLAP
 from tests.openplatform import harness
 from tests.openplatform.merchants import answers
-from tests.openplatform.notices import app, deliver, owed, serve
+from tests.openplatform.notices import app, deliver, new_secret, owed, serve
 
 pytestmark = pytest.mark.django_db
 __all__ = ["app", "serve"]
@@ -54,18 +54,18 @@ def test_the_reading_itself_is_right():
 
 
 def test_an_app_with_a_secret_gets_them_beside_ours(app, serve, platform_key):
-    secret, server, now = WebhookSecret.rotate(app=app, now=timezone.now()), serve(answers(200)), timezone.now()
+    secret, server, now = new_secret(app, now=timezone.now()), serve(answers(200)), timezone.now()
     assert 24 <= len(base64.b64decode(secret.removeprefix("whsec_"))) <= 64
     notification = deliver(owed(app, server.url, now=now), now=now)
     (received,) = server.requests
     assert verified(secret, headers=received.headers, body=received.body, now=now.timestamp()) == str(notification.pk)
     assert harness.proves(platform_key.public_key_pem, received.headers, received.body)
-    other = WebhookSecret.rotate(app=harness.an_app(), now=now)
+    other = new_secret(harness.an_app(), now=now)
     assert verified(other, headers=received.headers, body=received.body, now=now.timestamp()) is None
 
 
 def test_the_id_stays_and_the_timestamp_is_fresh_at_each_attempt(app, serve):
-    secret, server = WebhookSecret.rotate(app=app, now=timezone.now()), serve(answers(500))
+    secret, server = new_secret(app, now=timezone.now()), serve(answers(500))
     notification = deliver(owed(app, server.url))
     later = notification.next_attempt_at
     deliver(notification, now=later)
@@ -95,7 +95,7 @@ def test_a_platform_key_signs_too_and_needs_no_secret(app, serve):
     signed = f"{notification.pk}.{received.headers['webhook-timestamp']}.".encode() + received.body
     public.verify(base64.b64decode(signature), signed)  # raises InvalidSignature
     assert version == "v1a"
-    secret = WebhookSecret.rotate(app=app, now=timezone.now())
+    secret = new_secret(app, now=timezone.now())
     deliver(owed(app, server.url))
     received = server.requests[1]
     assert [one[:3] for one in received.headers["webhook-signature"].split(" ")] == ["v1,", "v1a"]
@@ -104,7 +104,7 @@ def test_a_platform_key_signs_too_and_needs_no_secret(app, serve):
 
 def test_whoever_speaks_wechat_pays_language_gets_none(platform_key, serve):
     app, server = harness.an_app(accepts_wechatpay_scheme=True), serve(answers(200))
-    WebhookSecret.rotate(app=app, now=timezone.now())
+    new_secret(app, now=timezone.now())
     deliver(owed(app, server.url, shape=NotificationShape.WECHATPAY, data=ENVELOPED))
     (received,) = server.requests
     assert "Wechatpay-Signature" in received.headers
@@ -128,28 +128,59 @@ def signing(secrets, server, app, *, now):
 
 def test_while_one_secret_follows_another_both_sign(app, serve):
     server, now = serve(answers(200)), timezone.now()
-    old = WebhookSecret.rotate(app=app, now=now)
-    new = WebhookSecret.rotate(app=app, now=now)
+    old = new_secret(app, now=now)
+    new = new_secret(app, now=now)
     assert signing([old, new], server, app, now=now + OVERLAP - timedelta(seconds=1)) == [True, True]
     assert signing([old, new], server, app, now=now + OVERLAP) == [False, True]
 
 
 def test_a_third_ends_the_first_so_that_there_are_never_more_than_two(app, serve):
     server, now = serve(answers(200)), timezone.now()
-    secrets = [WebhookSecret.rotate(app=app, now=now + timedelta(seconds=number)) for number in range(3)]
+    secrets = [new_secret(app, now=now + timedelta(seconds=number)) for number in range(3)]
     assert signing(secrets, server, app, now=now + timedelta(seconds=3)) == [False, True, True]
 
 
 def test_after_a_leak_the_old_one_stops_at_once(app, serve):
     server, now = serve(answers(200)), timezone.now()
-    secrets = [WebhookSecret.rotate(app=app, now=now) for _ in range(2)]
-    assert WebhookSecret.end_overlap(app=app, now=now) == 1
+    secrets = [new_secret(app, now=now) for _ in range(2)]
+    current = WebhookSecret.current_id(app_id=app.pk)
+    assert WebhookSecret.end_overlap(app=app, current=current, now=now) == 1
     assert signing(secrets, server, app, now=now) == [False, True]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_leaked", [False, True])
+def test_a_secret_that_is_replaced_while_a_notification_is_on_its_way_costs_one_attempt_at_most(app, serve, is_leaked):
+    """The merchant's server has the new one before the notification that the old one signed has arrived."""
+    known, server, now = [new_secret(app)], serve(answers(200)), timezone.now()
+
+    def behave(connection_):
+        received = server.requests[-1]
+        if len(server.requests) == 1:
+            replaced = new_secret(app)
+            if is_leaked:
+                current = WebhookSecret.current_id(app_id=app.pk)
+                WebhookSecret.end_overlap(app=app, current=current, now=timezone.now())
+                known.clear()
+            known.append(replaced)
+            connection.close()
+        proven = any(
+            verified(secret, headers=received.headers, body=received.body, now=time.time()) for secret in known
+        )
+        answers(200 if proven else 401)(connection_)
+
+    server.behaviour = behave
+    notification = deliver(owed(app, server.url, now=now))
+    assert notification.status == ("owed" if is_leaked else "delivered")
+    if is_leaked:
+        deliver(notification, now=notification.next_attempt_at)
+    assert notification.status == "delivered"
+    assert len(server.requests) == 1 + is_leaked
 
 
 def test_a_secret_is_sealed_to_its_row(app):
     now = timezone.now()
-    secret, other = WebhookSecret.rotate(app=app, now=now), WebhookSecret.rotate(app=harness.an_app(), now=now)
+    secret, other = new_secret(app, now=now), new_secret(harness.an_app(), now=now)
     mine, theirs = WebhookSecret.objects.order_by("pk")
     material = base64.b64decode(secret.removeprefix("whsec_"))
     assert mine.material() == material
@@ -163,7 +194,7 @@ def test_a_secret_is_sealed_to_its_row(app):
 def test_the_end_of_a_secret_is_never_put_off(app):
     now = timezone.now()
     for _ in range(2):
-        WebhookSecret.rotate(app=app, now=now)
+        new_secret(app, now=now)
     for change in ("expires_at = NULL", "expires_at = expires_at + interval '1 day'"):
         with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"UPDATE openplatform_webhooksecret SET {change} WHERE expires_at IS NOT NULL")

@@ -20,7 +20,7 @@ from tests.openplatform.test_workbench import ask, in_hex, signed_by, test_platf
 
 
 def private_forms():
-    key = harness.new_key()
+    key = harness.a_key()
     no_password = serialization.NoEncryption()
     formats = {"pkcs8": serialization.PrivateFormat.PKCS8, "pkcs1": serialization.PrivateFormat.TraditionalOpenSSL}
     for name, form in formats.items():
@@ -68,7 +68,7 @@ def test_a_private_key_is_refused_in_every_form_and_field_and_never_said_back_or
 
 def test_what_is_no_private_key_is_not_taken_for_one(platform_key):
     for harmless in (
-        harness.public_pem(harness.new_key()), platform_key.public_key_pem, "QUFB" * 100, "MII" + "A" * 400,
+        harness.public_pem(harness.a_key()), platform_key.public_key_pem, "QUFB" * 100, "MII" + "A" * 400,
         base64.b64encode(bytes(256)).decode(), "00" * 300, '{"kty":"RSA"}', signed_by(harness.a_key(), b"x"),
         harness.a_key().public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo

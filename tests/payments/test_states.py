@@ -6,12 +6,13 @@ import pytest
 
 from payments import states
 from payments.errors import InvalidMove
-from payments.states import OrderEvent, OrderStatus, PaymentStatus, RefundEvent, RefundStatus
+from payments.states import BillEvent, BillStatus, OrderEvent, OrderStatus, PaymentStatus, RefundEvent, RefundStatus
 
 GRAPHS = {
     "order": (OrderStatus, OrderEvent, states.ORDER_MOVES, states.next_order_status),
     "payment": (PaymentStatus, OrderEvent, states.PAYMENT_MOVES, states.next_payment_status),
     "refund": (RefundStatus, RefundEvent, states.REFUND_MOVES, states.next_refund_status),
+    "bill": (BillStatus, BillEvent, states.BILL_MOVES, states.next_bill_status),
 }
 PAIRS = [
     (name, status, event)
@@ -43,7 +44,12 @@ def reachable(moves, start):
 
 @pytest.mark.parametrize(
     ("name", "start"),
-    [("order", OrderStatus.CREATED), ("payment", PaymentStatus.SUBMITTING), ("refund", RefundStatus.CREATED)],
+    [
+        ("order", OrderStatus.CREATED),
+        ("payment", PaymentStatus.SUBMITTING),
+        ("refund", RefundStatus.CREATED),
+        ("bill", BillStatus.WAITED_FOR),
+    ],
 )
 def test_every_status_can_be_reached(name, start):
     statuses, _, moves, _ = GRAPHS[name]
@@ -71,3 +77,9 @@ def test_an_unknown_refund_can_still_become_anything():
     assert reachable(states.REFUND_MOVES, RefundStatus.UNKNOWN) >= {
         RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.ABNORMAL, RefundStatus.PROCESSING,
     }  # fmt: skip
+
+
+def test_a_bill_that_is_here_stays_here_and_one_that_is_not_can_still_come():
+    assert reachable(states.BILL_MOVES, BillStatus.FETCHED) == {BillStatus.FETCHED}
+    for status in set(BillStatus) - {BillStatus.FETCHED}:
+        assert states.next_bill_status(status, BillEvent.FETCHED) == BillStatus.FETCHED

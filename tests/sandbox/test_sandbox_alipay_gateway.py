@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.x509 import load_pem_x509_certificates
 
 from sandbox.alipay import messages
 from tests.sandbox.alipay_callers import AlipayCaller
@@ -121,7 +122,10 @@ def test_a_rotation_shows_in_the_named_certificate_which_can_be_downloaded(alipa
     caller.sandbox.control.options(alipay_next_percent=0.0)
     for cert_sn in seen:
         told = caller.call("alipay.open.app.alipaycert.download", {"alipay_cert_sn": cert_sn})
-        assert base64.b64decode(told["alipay_cert_content"]).startswith(b"-----BEGIN CERTIFICATE")
+        leaf, between = load_pem_x509_certificates(base64.b64decode(told["alipay_cert_content"]))
+        root = load_pem_x509_certificates(caller.identity["alipay_root_certificates_pem"].encode())[0]
+        leaf.verify_directly_issued_by(between)
+        between.verify_directly_issued_by(root)
     unknown = caller.call("alipay.open.app.alipaycert.download", {"alipay_cert_sn": "0" * 32})
     assert unknown["sub_code"] == "isv.invalid-alipay-cert-sn"
 

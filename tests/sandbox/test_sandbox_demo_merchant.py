@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -207,6 +208,46 @@ def test_the_return_page_believes_notifications_and_not_its_address(fenpay: Fenp
     assert "您的付款已到账" in known
     assert 'http-equiv="refresh"' not in known
     assert "Thank you" in fenpay.get("/return", lang="en").text
+
+
+def a_test_event(fenpay: Fenpay, *, fen: int = 4030, number: str = "FENPAYTEST_4030_17_1", **changes: Any) -> Any:
+    data = {"order_no": "17", "out_trade_no": number, "amount": f"{fen / 100:.2f}", "amount_fen": fen}
+    return fenpay.event(event_id=f"test_{secrets.randbits(62)}", test=True, data=data) | changes
+
+
+def test_an_event_that_is_a_test_is_taken_and_kept_apart(fenpay: Fenpay) -> None:
+    event = a_test_event(fenpay)
+    assert fenpay.notify(event) == 204
+    listed = [row for row in fenpay.get("/received").json() if row["event_id"] == event["event_id"]]
+    assert [row["is_test"] for row in listed] == [True]
+    page = fenpay.get("/").text
+    assert re.search(rf"测试.{{0,800}}{event['event_id']}", page, re.DOTALL)
+    wait_until(lambda: any(f"TEST verified: order.succeeded event_id={event['event_id']}" in x for x in fenpay.log()))
+
+
+def test_a_test_never_is_a_paid_order(fenpay: Fenpay) -> None:
+    """Whatever number it bears, and whichever of the two marks it has."""
+    assert fenpay.notify(a_test_event(fenpay)) == 204
+    assert fenpay.notify(a_test_event(fenpay, number="REAL1")) == 204
+    assert fenpay.notify(a_test_event(fenpay, number="REAL2", event_id=str(secrets.randbits(62)))) == 204
+    assert fenpay.notify(a_test_event(fenpay, number="REAL3", test=False)) == 204
+    for number in ("FENPAYTEST_4030_17_1", "REAL1", "REAL2", "REAL3"):
+        page = fenpay.get("/return", out_trade_no=number).text
+        assert "您的付款已到账" not in page
+        assert "暂未收到付款结果" in page
+
+
+def test_the_amount_of_a_test_is_compared_with_its_number(fenpay: Fenpay) -> None:
+    event = a_test_event(fenpay, fen=1)
+    assert fenpay.notify(event) == 422
+    assert event["event_id"] not in fenpay.get("/received").text
+
+
+def test_a_very_long_serial_is_not_repeated_in_the_log(fenpay: Fenpay) -> None:
+    lines = len(fenpay.log())
+    assert fenpay.notify(fenpay.event(), **{"Fenpay-Serial": "F" * 4_000}) == 401
+    wait_until(lambda: len(fenpay.log()) > lines)
+    assert max(len(line) for line in fenpay.log()[lines:]) < 300
 
 
 def test_a_restart_remembers(fenpay: Fenpay) -> None:

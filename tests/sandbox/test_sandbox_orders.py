@@ -258,6 +258,12 @@ def test_the_certificates_decrypt_and_the_successor_appears_when_published(calle
     assert len(set(serials())) == 2
 
 
+def test_a_merchant_with_the_public_key_alone_has_no_certificates(caller: Caller) -> None:
+    caller.sandbox.control.options(public_key_only=True)
+    answer = caller.send("GET", "/v3/certificates")
+    assert (answer.status_code, answer.json()["code"]) == (404, "RESOURCE_NOT_EXISTS")
+
+
 def test_two_numbers_are_two_orders(caller: Caller) -> None:
     numbers = [new_number(), new_number()]
     for number in numbers:

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -40,7 +41,7 @@ class UnionPayCaller:
         return True
 
     def call(self, name: str, *, timeout: float = 10, **params: Any) -> dict[str, Any]:
-        known = {"servProvId": self.identity["serv_prov_id"], "merId": self.identity["mer_id"]}
+        known = {"serProvId": self.identity["serv_prov_id"], "merId": self.identity["mer_id"]}
         params = known | params
         signature = base64.b64encode(self.key.sign(digest(params), padding.PKCS1v15(), hashes.SHA256())).decode()
         url = f"{self.identity['api_base']}/gateway/api/pay/{name}"
@@ -131,6 +132,43 @@ def test_orders_are_idempotent_closable_and_refundable(unionpay: UnionPayCaller)
     assert unionpay.call("refund", **(refund | {"txnAmt": "1"}))["respCode"] == "12"
     assert unionpay.call("refund", **(refund | {"orderNo": new_number("R"), "txnAmt": "4000"}))["respCode"] == "35"
     assert unionpay.state(paid["orderNo"]) == "01"
+
+
+def test_the_cash_desk_goes_back_to_the_front_url(unionpay: UnionPayCaller, phone: Browser) -> None:
+    created = unionpay.create(unionpay.order(frontUrl=BACK))
+    page = phone.get(created["payData"])
+    phone.base_url = unionpay.sandbox.base_url
+    assert phone.press(page, "cancel").headers["Location"] == f"{BACK}&pay=cancel"
+    stranger = unionpay.create(unionpay.order(frontUrl="https://stranger.example/"))
+    assert phone.get(stranger["payData"].removeprefix(phone.base_url)).status_code == 200
+
+
+def user_auth_code(unionpay: UnionPayCaller, phone: Browser) -> str:
+    back = phone.get(unionpay.identity["user_auth_url"], version="1.0.0", redirectUrl=BACK).headers["Location"]
+    told = parse_qs(urlsplit(back).query)
+    assert (told["respCode"], told["lang"]) == (["00"], ["zh"]), "what was in the address is still there"
+    return told["userAuthCode"][0]
+
+
+def test_who_pays_is_told_for_a_code_once_and_within_five_minutes(unionpay: UnionPayCaller, phone: Browser) -> None:
+    def ask(code: str, app: str = "UnionPay/1.0 CloudPay") -> dict[str, Any]:
+        return unionpay.call("getUserId", userAuthCode=code, appUpIdentifier=app)
+
+    code = user_auth_code(unionpay, phone)
+    assert ask(code, app="MicroMessenger/8.0")["respCode"] == "10"
+    first = ask(code)
+    assert (first["respCode"], first["userId"][:2]) == ("00", "UP")
+    assert ask(code)["respCode"] == "36"
+    assert ask(user_auth_code(unionpay, phone))["userId"] == first["userId"], "the same phone is the same payer"
+    late = user_auth_code(unionpay, phone)
+    unionpay.sandbox.control.advance(301)
+    assert ask(late)["respCode"] == "36"
+
+
+def test_who_pays_is_told_to_known_addresses_only(unionpay: UnionPayCaller, phone: Browser) -> None:
+    url = unionpay.identity["user_auth_url"]
+    assert phone.get(url, version="1.0.0", redirectUrl="https://stranger.example/").status_code == 400
+    assert phone.get(url, redirectUrl=BACK).status_code == 400
 
 
 def test_a_bar_code_pays_or_asks_the_payer(unionpay: UnionPayCaller) -> None:

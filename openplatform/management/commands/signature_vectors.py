@@ -9,7 +9,7 @@ from openplatform.vectors import VECTORS_FILE, rendered
 
 
 class Command(BaseCommand):
-    help = "Check that docs/vectors.json is what the code makes, or write it. The keys in the file stay as they are."
+    help = "Check that docs/vectors.json is what the code makes, or write it. Its keys and envelopes stay as they are."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,4 +24,6 @@ class Command(BaseCommand):
             VECTORS_FILE.write_text(made, encoding="utf-8")
         elif made != text:
             raise CommandError(f"{VECTORS_FILE.name} is not what the code makes: run `signature_vectors --write`.")
-        self.stdout.write(f"{VECTORS_FILE.name}: {len(json.loads(made)['vectors'])} vectors")
+        document = json.loads(made)
+        counts = f"{len(document['vectors'])} vectors, {len(document['envelopes'])} envelopes"
+        self.stdout.write(f"{VECTORS_FILE.name}: {counts}")

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from payments import queries
 from payments.api.presenters import present_order
 from payments.api.wechatpay.errors import Refused, channel_refusal
 from payments.models import Order
@@ -15,7 +16,7 @@ def present_prepay(order: Order, *, now: datetime) -> dict[str, Any]:
     """`prepay_id` or `code_url`, signed at `now`. Raises Refused when the order cannot be paid, or not yet for all we
     know: then the same request may be sent again.
     """
-    status = OrderStatus(order.status)
+    status = queries.decided_status(order)
     if status == OrderStatus.FAILED:
         raise channel_refusal(order.failure_code)
     if status in ORDER_PAID:

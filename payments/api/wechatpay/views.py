@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from openplatform import apiv3
 from openplatform.api.checks import WECHATPAY_DIALECT, Dialect
 from openplatform.scopes import ANY_KEY, Scope
-from payments import queries
+from payments import queries, waiting
 from payments.api.prefer import a_place_to_wait
 from payments.api.views import MerchantView
 from payments.api.wechatpay.errors import Refused, exception_handler
@@ -25,7 +25,7 @@ from payments.api.wechatpay.serializers import (
 )
 from payments.models import Order
 from payments.operations import orders, refunds, wechatpay_shapes
-from payments.states import ORDER_PAID, OrderStatus, RefundStatus
+from payments.states import ORDER_PAID, ORDER_UNPAID, OrderStatus, RefundStatus
 
 CHANNEL = "wechatpay"
 _NOT_HEARD_YET = frozenset({RefundStatus.SUBMITTING, RefundStatus.UNKNOWN})
@@ -66,7 +66,7 @@ class _CreateView(FaceView):
         serializer.is_valid(raise_exception=True)
         order, _created = orders.create_order(app=self.app, wish=serializer.wish(), now=now)
         with a_place_to_wait(settings.CREATE_WAIT_S) as wait_s:
-            order = queries.wait_for_order(order, in_states=queries.ORDER_IN_FLIGHT, wait_s=wait_s)
+            order = waiting.wait_for_order(order, in_states=waiting.ORDER_IN_FLIGHT, wait_s=wait_s)
         return Response(present_prepay(order, now=timezone.now()))
 
 
@@ -105,18 +105,19 @@ class CloseView(FaceView):
     def post(self, request: Request, out_trade_no: str) -> Response:
         CloseSerializer(data=request.data, context={"mchid": self.mchid}).is_valid(raise_exception=True)
         order = self.own_order(out_trade_no=out_trade_no)
-        if order.status != OrderStatus.FAILED:
-            order = self._closed(order)
-        if OrderStatus(order.status) in ORDER_PAID:
+        if queries.decided_status(order) in ORDER_UNPAID:
+            return Response(status=204)
+        status = queries.decided_status(self._closed(order))
+        if status in ORDER_PAID:
             raise Refused("ORDER_PAID")
-        if order.status == OrderStatus.CLOSING:
+        if status is OrderStatus.CLOSING:
             raise Refused("SYSTEM_ERROR")
         return Response(status=204)
 
     def _closed(self, order: Order) -> Order:
         order = orders.close_order(app=self.app, order_no=order.pk, now=timezone.now())
         with a_place_to_wait(settings.CREATE_WAIT_S) as wait_s:
-            return queries.wait_for_order(order, in_states=queries.ORDER_ENDING, wait_s=wait_s)
+            return waiting.wait_for_order(order, in_states=waiting.ORDER_ENDING, wait_s=wait_s)
 
 
 class RefundsView(FaceView):
@@ -134,7 +135,7 @@ class RefundsView(FaceView):
         wish = serializer.wish(order_no=order_no)
         refund, _created = refunds.create_refund(app=self.app, order_no=order_no, wish=wish, now=timezone.now())
         with a_place_to_wait(settings.CREATE_WAIT_S) as wait_s:
-            refund = queries.wait_for_refund(refund, in_states=queries.REFUND_IN_FLIGHT, wait_s=wait_s)
+            refund = waiting.wait_for_refund(refund, in_states=waiting.REFUND_IN_FLIGHT, wait_s=wait_s)
         if RefundStatus(refund.status) in _NOT_HEARD_YET:
             raise Refused("SYSTEM_ERROR")
         return Response(wechatpay_shapes.refund(refund))

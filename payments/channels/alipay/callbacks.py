@@ -2,28 +2,29 @@
 
 import hashlib
 import re
+from datetime import datetime
 from urllib.parse import parse_qsl
 
-from payments.channels.alipay import signing
 from payments.channels.alipay.client import AlipayClient
 from payments.channels.alipay.reading import trade_facts
 from payments.channels.answers import UnexpectedAnswer, our_number
 from payments.channels.base import Callback, CallbackRefused, TradeFacts, TradeState
+from payments.channels.rsa import NotAuthentic
 
 FIELDS_MAX = 100
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def read(client: AlipayClient, *, body: bytes) -> Callback:
+def read(client: AlipayClient, *, body: bytes, now: datetime) -> Callback:
     """The callback, or CallbackRefused when it is not shown to be Alipay's or cannot be read.
 
     A refund is told as the trade once more, with the refund's fields beside: for us that is a paid trade, told again.
     """
     params = _form(body)
     try:
-        client.verify_callback(params)
-    except signing.NotAuthentic as error:
-        raise CallbackRefused(str(error)) from error
+        client.verify_callback(params, now=now)
+    except NotAuthentic as error:
+        raise CallbackRefused(str(error), key_wanted=client.key_wanted(error)) from error
     callback_id, event_type = _id(params.get("notify_id", "")), params.get("trade_status", "")
     mismatch = _foreign(client, params)
     try:

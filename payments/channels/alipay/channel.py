@@ -2,18 +2,21 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from datetime import datetime, time, timedelta
+from typing import Any, BinaryIO, ClassVar
 from urllib.parse import urlencode, urlsplit
 
-from payments.channels.alipay import callbacks, reactions
+from django.utils.translation import pgettext_lazy
+
+from payments.channels.account_shape import AccountShape
+from payments.channels.alipay import bills, callbacks, certificates, reactions
 from payments.channels.alipay.client import IN_PROGRESS, AlipayClient, Answer
 from payments.channels.alipay.reading import paid_facts, refund_facts, trade_facts
 from payments.channels.answers import BEIJING, Reaction, Refusal, read_facts, refused
 from payments.channels.base import (
     Accepted,
     AccountConfig,
-    AccountShape,
+    BillAnswer,
     Callback,
     Capabilities,
     PayRequest,
@@ -22,14 +25,24 @@ from payments.channels.base import (
     RefundRequest,
     RefundState,
     Rejected,
+    TheirCertificate,
     TradeFacts,
     TradeState,
     Unknown,
 )
+from payments.channels.bills import BillItems, BillOffer, BillWish
+from payments.channels.wallets import Bridge, Text, Wallet
 from payments.money import yuan_text
 
+# By myjsapi.alipay.com/alipayjsapi/util/pay/tradePay.html. 8000, 6002, 6004 and 99 do not say whether the payer has
+# paid: like 9000 they let the page ask the server.
+BRIDGE = Bridge(
+    object="AlipayJSBridge", ready_event="AlipayJSBridgeReady", method="call", call="tradePay",
+    parameters=("tradeNO",), answer="resultCode", outcomes={"4000": "fail", "6001": "cancel"}, otherwise="ok",
+)  # fmt: skip
 TRADE_VALID_FOR = timedelta(days=15)  # ends with the order's own time_expire, which is earlier
 QR_VALID_FOR = timedelta(hours=2)
+BILLS_READY_AT = time(9)
 SUBJECT_LENGTH_MAX = 256
 _USER_ID = re.compile(r"2088[0-9]{12}")
 _REFUSED_IN_SUBJECT = str.maketrans("", "", "/=&")
@@ -40,16 +53,34 @@ class AlipayChannel:
     """One app at Alipay."""
 
     name: ClassVar[str] = "alipay"
+    label: ClassVar[Text] = pgettext_lazy("channel", "Alipay")
+    is_model: ClassVar[bool] = False
+    wallet: ClassVar[Wallet] = Wallet(
+        app=pgettext_lazy("payer's app", "Alipay"), service=pgettext_lazy("payer's app", "Alipay"),
+        agent="AlipayClient", bridge=BRIDGE,
+    )  # fmt: skip
     account_shape: ClassVar[AccountShape] = AccountShape(
         their_keys="alipay_keys",
-        settings=frozenset({"app_id", "seller_id", "gateway", "alipay_keys"}),
-        settings_maybe=frozenset({"alipay_root_cert_sn", "app_cert_sn", "oauth_authorize_url", "phone_base"}),
+        identity=frozenset({"app_id", "seller_id"}),
+        payers_by=frozenset({"app_id"}),
+        settings=frozenset({"app_id", "seller_id", "gateway"}),
+        settings_maybe=frozenset(
+            {
+                "alipay_keys", "alipay_root_cert_sn", "alipay_root_certificates", "app_cert_sn",
+                "oauth_authorize_url", "phone_base",
+            }
+        ),
         secrets=frozenset({"private_key_pem"}),
         secrets_maybe=frozenset({"aes_key", "app_auth_token"}),
-    )
+        payers_asked_by=frozenset({"oauth_authorize_url"}),
+        lists={"bill_kinds": frozenset(bills.BILL_TYPES), "bill_hosts": None},
+        further_issues=certificates.issues,
+    )  # fmt: skip
     capabilities: ClassVar[Capabilities] = Capabilities(
         methods={"jsapi": frozenset({"openid"}), "native": frozenset(), "barcode": frozenset({"auth_code"})},
         unseen_methods=frozenset({"native"}),
+        refund_gap=timedelta(seconds=3),
+        bills={kind: BillOffer(ready_at=BILLS_READY_AT) for kind in bills.BILL_TYPES},
     )
     query_schedule_s: ClassVar[tuple[int, ...]] = (5, 15, 30, 60, 180, 600)
     refund_schedule_s: ClassVar[tuple[int, ...]] = (10, 30, 60, 300, 600, 1800)
@@ -144,13 +175,28 @@ class AlipayChannel:
             return Accepted(facts=facts)
         return refused(answer)
 
+    def fetch_certificates(
+        self, *, serial: str, now: datetime
+    ) -> Accepted[tuple[TheirCertificate, ...]] | Rejected | Unknown:
+        return self.client.fetch_certificate(serial, now=now) if serial else Accepted(facts=())
+
+    def keys_end_at(self) -> datetime | None:
+        """Never asked for in advance: a new one is fetched when a message names it."""
+        return None
+
+    def download_bill(self, wish: BillWish, *, into: BinaryIO, now: datetime) -> BillAnswer:
+        return bills.download(self.client, wish, into=into, now=now)
+
+    def read_bill(self, file: BinaryIO, wish: BillWish) -> BillItems:
+        return bills.read(self.client, file, wish)
+
     def page_parameters(self, prepay: Mapping[str, str], *, now: datetime) -> dict[str, str]:  # noqa: ARG002
         """`tradeNO` for the page's bridge, or the code that is shown to be scanned; nothing here is signed."""
         return {"code_url": prepay["qr_code"]} if "qr_code" in prepay else {"tradeNO": prepay["tradeNO"]}
 
     def read_callback(self, *, headers: Mapping[str, str], body: bytes, now: datetime) -> Callback:  # noqa: ARG002
         """Verify and read. A callback of theirs carries no time that is signed, so an old one is told by its number."""
-        return callbacks.read(self.client, body=body)
+        return callbacks.read(self.client, body=body, now=now)
 
     def callback_answer(self, *, problem: str = "") -> tuple[int, bytes]:
         return (500, b"fail") if problem else (200, b"success")
@@ -164,7 +210,7 @@ class AlipayChannel:
         )  # fmt: skip
         return f"{self.config.settings['oauth_authorize_url']}?{query}"
 
-    def payer_id(self, *, code: str) -> Accepted[str] | Rejected | Unknown:
+    def payer_id(self, *, code: str, user_agent: str) -> Accepted[str] | Rejected | Unknown:  # noqa: ARG002
         answer = self.client.call(
             "alipay.system.oauth.token", top_level={"grant_type": "authorization_code", "code": code},
             reactions=reactions.NOTHING, now=datetime.now(BEIJING),
@@ -180,6 +226,16 @@ class AlipayChannel:
             return ""
         where, what = ("scan", {"qr_code": page["code_url"]}) if "code_url" in page else ("trade", page)
         return f"{base}/alipay/{where}?{urlencode({**what, 'redirect': return_to, 'lang': language})}"
+
+    @staticmethod
+    def sandbox_account(said: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """In the mode of plain public keys."""
+        settings = {name: said[name] for name in ("app_id", "seller_id", "oauth_authorize_url", "phone_base")}
+        settings |= {
+            "gateway": said["gateway_url"], "alipay_keys": {"": said["alipay_public_key_pem"]},
+            "bill_hosts": [urlsplit(said["gateway_url"]).netloc],
+        }  # fmt: skip
+        return settings, {"private_key_pem": said["app_private_key_pem"]}
 
     def _create_content(self, request: PayRequest) -> dict[str, Any]:
         """The same for every retry of one number: changed parameters would be refused as inconsistent."""

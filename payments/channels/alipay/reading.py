@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from payments.channels.answers import BEIJING, UnexpectedAnswer, our_number, short_text
+from payments.channels.answers import BEIJING, UnexpectedAnswer, our_number, payer_ids, short_text
 from payments.channels.base import RefundFacts, RefundState, TradeFacts, TradeState
 from payments.errors import PaymentsError
 from payments.money import fen_from_literal
@@ -43,6 +43,7 @@ def paid_facts(fields: Mapping[str, Any], *, paid_at_field: str) -> TradeFacts:
         channel_trade_no=short_text(fields, "trade_no"),
         amount_fen=_fen(fields, "total_amount"),
         paid_at=_time(fields, paid_at_field),
+        payer_ids=payer_ids(fields, "buyer_open_id", "buyer_user_id", "buyer_id"),  # the last is a callback's word
     )
 
 

@@ -9,43 +9,19 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.hazmat.primitives.padding import PKCS7
 
+from payments.channels import certs, rsa
+from payments.channels.rsa import NotAuthentic
+
 RSA_SIGNATURES = "1.2.840.113549.1.1."
 _ZERO_IV = bytes(16)  # theirs: the protocol gives no other
-_PEM_BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-
-
-class NotAuthentic(Exception):
-    """The message is not shown to be Alipay's; the text says which check failed, never the expected value."""
-
-
-@lru_cache(maxsize=256)
-def private_key(pem: str) -> RSAPrivateKey:
-    """The parsed key, kept: parsing costs a hundred times a signature."""
-    key = serialization.load_pem_private_key(pem.encode(), password=None)
-    if not isinstance(key, RSAPrivateKey):
-        raise TypeError("an Alipay app key is an RSA key")
-    return key
-
-
-@lru_cache(maxsize=256)
-def public_key(pem: str) -> RSAPublicKey:
-    key = serialization.load_pem_public_key(pem.encode())
-    if not isinstance(key, RSAPublicKey):
-        raise TypeError("an Alipay key is an RSA key")
-    return key
 
 
 def sorted_text(params: Mapping[str, str], *, without: frozenset[str]) -> str:
@@ -54,17 +30,12 @@ def sorted_text(params: Mapping[str, str], *, without: frozenset[str]) -> str:
 
 
 def sign(text: str, *, pem: str) -> str:
-    """RSASSA-PKCS1-v1_5 with SHA-256, base64."""
-    return base64.b64encode(private_key(pem).sign(text.encode(), PKCS1v15(), hashes.SHA256())).decode()
+    return rsa.sign(text.encode(), pem=pem)
 
 
 def verify(text: str, *, signature: str, pem: str) -> None:
     """Raises NotAuthentic."""
-    try:
-        raw = base64.b64decode(signature, validate=True)
-        public_key(pem).verify(raw, text.encode(), PKCS1v15(), hashes.SHA256())
-    except (binascii.Error, ValueError, InvalidSignature) as error:
-        raise NotAuthentic("signature does not match") from error
+    rsa.verify(text.encode(), signature=signature, pem=pem)
 
 
 def verify_callback(params: Mapping[str, str], *, pem: str) -> None:
@@ -118,16 +89,14 @@ def certificate_sn(pem: str) -> str:
 
 def root_certificate_sn(pem: str) -> str:
     """The numbers of the RSA certificates in their root file; one of the four cannot be parsed, and does not count."""
-    found = []
-    for block in _PEM_BLOCK.findall(pem):
-        try:
-            certificate = x509.load_pem_x509_certificate(block.encode())
-            is_rsa = certificate.signature_algorithm_oid.dotted_string.startswith(RSA_SIGNATURES)
-        except ValueError:
-            continue
-        if is_rsa:
-            found.append(_sn(certificate))
-    return "_".join(found)
+    return "_".join(_sn(certificate) for certificate in certs.read_all(pem) if _is_signed_by_rsa(certificate))
+
+
+def _is_signed_by_rsa(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.signature_algorithm_oid.dotted_string.startswith(RSA_SIGNATURES)
+    except ValueError:
+        return False
 
 
 def _sn(certificate: x509.Certificate) -> str:

@@ -11,8 +11,10 @@ from datetime import datetime
 
 from payments.channels.answers import UnexpectedAnswer, our_number
 from payments.channels.base import Callback, CallbackRefused, RefundFacts, TradeFacts, TradeState
+from payments.channels.rsa import NotAuthentic, UnknownKey
 from payments.channels.wechatpay import signing
-from payments.channels.wechatpay.client import WechatpayClient
+from payments.channels.wechatpay.client import WechatpayClient, key_wanted
+from payments.channels.wechatpay.keyring import is_public_key
 from payments.channels.wechatpay.reading import refund_facts, trade_facts
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -30,8 +32,8 @@ def read(client: WechatpayClient, *, headers: Mapping[str, str], body: bytes, no
         reader = READERS[resource["original_type"]]
         if not isinstance(plain, dict):
             raise TypeError("the resource is no object")  # noqa: TRY301 - said once, below
-    except signing.NotAuthentic as error:
-        raise CallbackRefused(str(error)) from error
+    except NotAuthentic as error:
+        raise CallbackRefused(str(error), key_wanted=key_wanted(error), alarm=_alarm(error)) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CallbackRefused("not in the expected form") from error
     try:
@@ -41,6 +43,15 @@ def read(client: WechatpayClient, *, headers: Mapping[str, str], body: bytes, no
         facts = TradeFacts(state=TradeState.NOT_PAID, payment_no=our_number(plain.get("out_trade_no")))
         return Callback(callback_id=callback_id, event_type=event_type, facts=facts, mismatch=str(error))
     return Callback(callback_id=callback_id, event_type=event_type, facts=facts)
+
+
+def _alarm(error: NotAuthentic) -> str:
+    """What only a person can put right."""
+    if isinstance(error, signing.NotOpened):
+        return "what they have signed does not open: is it the right APIv3 key?"
+    if isinstance(error, UnknownKey) and is_public_key(error.serial):
+        return f"a callback names the public key {error.serial}, which is not among platform_keys"
+    return ""
 
 
 def _id(value: object) -> str:

@@ -34,7 +34,16 @@ REFUND = _R(
     ),
     Reaction.REJECTED,
 )
+# Refused is refused: a person reads why, and nothing has moved.
+REDIRECT = _R(
+    (*_MALFORMED, "NO_AUTH", "RESOURCE_NOT_EXISTS", "ACCOUNT_ERROR", "USER_ACCOUNT_ABNORMAL"), Reaction.REJECTED
+)
 QUERY_REFUND = {"RESOURCE_NOT_EXISTS": Reaction.NOT_FOUND}
+BILL = {
+    "NO_STATEMENT_EXIST": Reaction.NOT_FOUND,  # nothing happened on that day
+    "STATEMENT_CREATING": Reaction.NOT_YET,
+    "NO_AUTH": Reaction.ACCOUNT,
+}
 
 # Older spellings of the same codes.
 _SPELLINGS = {
@@ -43,7 +52,7 @@ _SPELLINGS = {
 }
 _KNOWN = {
     code.replace("_", ""): code
-    for table in (CREATE, PAY, QUERY, CLOSE, REFUND, QUERY_REFUND)
+    for table in (CREATE, PAY, QUERY, CLOSE, REFUND, REDIRECT, QUERY_REFUND, BILL)
     for code in table
 } | {
     code.replace("_", ""): code

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from payments.channels.answers import UnexpectedAnswer, our_number, short_text
+from payments.channels.answers import UnexpectedAnswer, our_number, payer_ids, printable, short_text
 from payments.channels.base import RefundFacts, RefundState, TradeFacts, TradeState
 from payments.channels.wechatpay.identity import Identity
 
+DESTINATION_LENGTH_MAX = 64
 TRADE_STATES = {
     "SUCCESS": TradeState.PAID,
     "REFUND": TradeState.PAID,  # after any refund, also a partial one: our own refunds say how much went back
@@ -44,6 +45,7 @@ def trade_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> Tr
         amount_fen=_fen(amount, "total"),
         currency=str(amount.get("currency", "CNY"))[:3] if isinstance(amount, dict) else "",
         paid_at=_time(fields, "success_time"),
+        payer_ids=payer_ids(fields.get("payer"), "openid", "sp_openid", "sub_openid"),
     )
 
 
@@ -62,6 +64,7 @@ def refund_facts(fields: Mapping[str, Any], *, settings: Mapping[str, Any]) -> R
         channel_refund_no=short_text(fields, "refund_id"),
         amount_fen=_fen(fields.get("amount"), "refund"),
         succeeded_at=_time(fields, "success_time") if state is RefundState.SUCCEEDED else None,
+        destination=printable(str(fields.get("user_received_account", "")))[:DESTINATION_LENGTH_MAX],
     )
 
 

@@ -12,6 +12,7 @@ from openplatform.models import Merchant
 from payments.channels.registry import CHANNELS
 from payments.models import ChannelAccount
 from payments.models.account import OtherAccountActive
+from payments.operations.accounts import ModelChannelNotAllowed
 from payments.operations.channel_accounts import AccountValuesRefused, register_account, replace_account_values
 
 
@@ -38,10 +39,8 @@ class Command(BaseCommand):
         values = {"settings": _object(options["settings_file"]), "secrets": _object(options["secrets_file"])}
         try:
             account = self._register(values, options) if verb == "register" else self._replace(values, options)
-        except (AccountValuesRefused, OtherAccountActive) as error:
-            raise CommandError(
-                str(error) or "The merchant has an active account of this rank at the channel."
-            ) from error
+        except (AccountValuesRefused, ModelChannelNotAllowed, OtherAccountActive) as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(f"{account.pk} {account.channel} {account.name}")
 
     def _register(self, values: dict[str, Any], options: dict[str, Any]) -> ChannelAccount:
@@ -57,7 +56,7 @@ class Command(BaseCommand):
         account = ChannelAccount.objects.filter(pk=options["account"]).first()
         if account is None:
             raise CommandError("There is no such account.")
-        replace_account_values(account, **values)
+        replace_account_values(account, **values, now=timezone.now())
         return account
 
 

@@ -33,7 +33,10 @@ class Command(BaseCommand):
             json.dumps(
                 {
                     "app_id": str(demo.app_id), "client_config": str(demo.client_config),
-                    "pay_code_url": f"{settings.PUBLIC_BASE_URL}/pay/{demo.pay_code_token}",
+                    "pay_code_urls": {
+                        channel: f"{settings.PUBLIC_BASE_URL}/pay/{token}"
+                        for channel, token in demo.pay_code_tokens.items()
+                    },
                     "console_url": f"{settings.PUBLIC_BASE_URL}/{settings.ADMIN_PATH}", "console_login": login,
                 }
             )

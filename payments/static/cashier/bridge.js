@@ -1,40 +1,27 @@
-// The bridges from a page into the payment sheets of the apps on the phone.
-// Sources: pay.weixin.qq.com/doc/v3/merchant/4012791857, myjsapi.alipay.com/alipayjsapi/util/pay/tradePay.html
+// The way from a page into the payment sheet of the app on the phone, as its channel declares it.
 
-const WECHATPAY = {
-  agent: /MicroMessenger/i,
-  readyEvent: "WeixinJSBridgeReady",
-  find: () => window.WeixinJSBridge,
-  open: (bridge, parameters, left) =>
-    bridge.invoke("getBrandWCPayRequest", parameters, (result) => {
-      const said = /^get_brand_wcpay_request:(ok|cancel)$/.exec(result?.err_msg ?? "");
-      left(said ? said[1] : "fail");
-    }),
-};
+/**
+ * What a channel says of the app: payments/channels/wallets.py explains each name.
+ * @typedef {object} Bridge
+ * @property {string} object
+ * @property {string} ready_event
+ * @property {string} method
+ * @property {string} call
+ * @property {string[]} parameters
+ * @property {string} answer
+ * @property {Record<string, "ok" | "cancel" | "fail">} outcomes
+ * @property {"ok" | "cancel" | "fail"} otherwise
+ */
 
-// 8000, 6002, 6004 and 99 do not say whether the payer has paid: like 9000 they let the page ask the server.
-const ALIPAY_SAYS = { 4000: "fail", 6001: "cancel" };
-const ALIPAY = {
-  agent: /AlipayClient/i,
-  readyEvent: "AlipayJSBridgeReady",
-  find: () => window.AlipayJSBridge,
-  open: (bridge, parameters, left) =>
-    bridge.call("tradePay", { tradeNO: parameters.tradeNO }, (result) =>
-      left(ALIPAY_SAYS[String(result?.resultCode ?? "")] ?? "ok"),
-    ),
-};
-
-const BRIDGES = { wechatpay: WECHATPAY, alipay: ALIPAY };
-
-/** @param {string} channel whose bridge */
-export function bridgeOf(channel) {
-  const kind = BRIDGES[channel] ?? WECHATPAY;
-  const isHere = () => typeof kind.find() !== "undefined";
+/** @param {{ agent: string, bridge: Bridge | null }} wallet the app that pays; without a bridge none ever comes */
+export function bridgeOf({ agent, bridge }) {
+  const find = () => bridge && window[bridge.object];
+  const isHere = () => Boolean(find());
   /** @param {() => void} then called when the bridge comes */
-  const onReady = (then) => document.addEventListener(kind.readyEvent, then, { once: true });
+  const onReady = (then) => bridge && document.addEventListener(bridge.ready_event, then, { once: true });
   return {
-    /** Whether this is the app's own browser, which brings the bridge, though not always at once. */
-    isExpected: () => kind.agent.test(navigator.userAgent),
+    /** Whether this is the app's own browser. A bridge comes with it, though not always at once. */
+    isExpected: () => navigator.userAgent.toLowerCase().includes(agent.toLowerCase()),
     isHere,
     onReady,
     /**
@@ -43,7 +30,7 @@ export function bridgeOf(channel) {
      * @returns {Promise<boolean>} whether it is here
      */
     within(waitMs) {
-      if (isHere() || waitMs === 0) {
+      if (isHere() || waitMs === 0 || !bridge) {
         return Promise.resolve(isHere());
       }
       return new Promise((resolve) => {
@@ -56,9 +43,16 @@ export function bridgeOf(channel) {
     },
     /**
      * Open the payment sheet.
-     * @param {Record<string, string>} parameters given by the server a moment ago
+     * @param {Record<string, string>} given by the server a moment ago
      * @returns {Promise<"ok" | "cancel" | "fail">} how the sheet was left; "ok" proves nothing, only the server knows
      */
-    openSheet: (parameters) => new Promise((resolve) => kind.open(kind.find(), parameters, resolve)),
+    openSheet: (given) =>
+      new Promise((resolve) => {
+        const parameters = Object.fromEntries(bridge.parameters.map((name) => [name, given[name]]));
+        find()[bridge.method](bridge.call, parameters, (result) => {
+          const said = String(result?.[bridge.answer] ?? "");
+          resolve(Object.hasOwn(bridge.outcomes, said) ? bridge.outcomes[said] : bridge.otherwise);
+        });
+      }),
   };
 }

@@ -14,7 +14,7 @@ const OVER_UNPAID = new Set(["stale", "failed", "closed", "expired"]);
 const PAID = new Set(["paid", "late"]);
 
 const config = JSON.parse(document.getElementById("config").textContent);
-const bridge = bridgeOf(config.channel);
+const bridge = bridgeOf(config.wallet);
 const element = Object.fromEntries(
   ["card", "title", "detail", "pay", "again", "qr", "notice", "paid", "paid-at", "switch"].map((id) => [
     id,
@@ -132,6 +132,8 @@ async function openPayment(fresh, { hasBridge }) {
     location.assign(fresh.pay.h5_url); // the browser's way into the app; it comes back to this page
   } else if (hasBridge && fresh.look === "ready") {
     await payByBridge(fresh.pay);
+  } else if (fresh.pay.pay_url && bridge.isExpected()) {
+    location.assign(fresh.pay.pay_url); // the app itself takes over, and comes back to this page
   } else if (fresh.sandbox_url) {
     location.assign(fresh.sandbox_url);
   } else {

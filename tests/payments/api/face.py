@@ -107,7 +107,7 @@ class Program:
     def __init__(self, shop: Shop, base_url: str, *, notify_url: str) -> None:
         self.api_key = shop.app.open_wechatpay_face()
         self.platform_key = ensure_platform_key(now=timezone.now())
-        self.pair = harness.new_key()
+        self.pair = harness.a_key()
         public = harness.public_pem(self.pair)
         self.serial_no = AppKey.register(app=shop.app, public_key_pem=public, now=timezone.now()).pk
         self.shop, self.base_url, self.notify_url = shop, base_url, notify_url

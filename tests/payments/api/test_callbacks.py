@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 
 from openplatform.models import Notification
@@ -96,6 +96,16 @@ def test_a_callback_pays_the_order_and_is_acknowledged_in_the_channels_words():
     assert (callback.effect, callback.order_id) == ("paid", order.pk)
 
 
+def tell_or_not_heard(order):
+    """None when the row was in other hands for longer than we wait for a lock: on a busy machine."""
+    try:
+        return tell_paid(order)
+    except OperationalError as error:
+        if "lock timeout" not in str(error):
+            raise
+        return None
+
+
 def test_fifty_copies_at_once_are_applied_once_and_all_acknowledged():
     order = factories.a_paying_order(**NOTIFY)
     barrier, statuses = threading.Barrier(10), []
@@ -103,7 +113,10 @@ def test_fifty_copies_at_once_are_applied_once_and_all_acknowledged():
     def tell():
         try:
             barrier.wait()
-            statuses.extend(tell_paid(order).status_code for _ in range(5))
+            for _ in range(5):
+                while (answer := tell_or_not_heard(order)) is None:
+                    pass  # not acknowledged: the channel tells again
+                statuses.append(answer.status_code)
         finally:
             connection.close()
 

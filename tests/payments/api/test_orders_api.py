@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from payments.api.prefer import a_place_to_wait
 from payments.channels.base import Accepted, Prepay, Rejected
-from payments.models import Order, Payment
+from payments.models import ChannelAccount, Order, Payment
 from payments.operations import payments
 from tests import factories
 from tests.factories import again, the_payment
@@ -77,6 +77,45 @@ def test_a_native_create_answers_with_a_code(merchant):
     answer = merchant.post("/orders", wish(method="native", payer=None))
     worker.join()
     assert (answer.fields["code_url"], answer.fields["jsapi"]) == ("weixin://wxpay/bizpayurl?pr=1", None)
+
+
+def at_unionpay(**changes):
+    return wish(channel="unionpay", payer={"openid": "UP1", "client_ip": "203.0.113.9"}) | changes
+
+
+def an_account_at_unionpay(merchant, **more):
+    settings = {"serv_prov_id": "P1", "mer_id": "8980", "api_base": "http://127.0.0.1:9", "platform_keys": {}}
+    return ChannelAccount.register(
+        merchant=merchant.app.merchant, channel="unionpay", name="unionpay", settings=settings,
+        secrets={"private_key_pem": factories.key_pair()[0]}, now=factories.NOW, **more,
+    )  # fmt: skip
+
+
+def test_a_channel_without_a_bridge_answers_with_an_address_for_the_page(merchant):
+    an_account_at_unionpay(merchant, is_sandbox=True)
+    worker = Worker(accepted(pay_url="https://qr.example/desk/1"))
+    worker.start()
+    answer = merchant.post("/orders", at_unionpay())
+    worker.join()
+    assert (answer.status, answer.fields["jsapi"]) == (201, None)
+    assert answer.fields["pay_url"] == "https://qr.example/desk/1"
+    assert Payment.objects.get().client_ip == "203.0.113.9"
+
+
+def test_a_channel_that_wants_the_payers_address_is_not_asked_without_it(merchant):
+    an_account_at_unionpay(merchant, is_sandbox=True)
+    answer = merchant.post("/orders", at_unionpay(payer={"openid": "UP1"}))
+    assert (answer.status, answer.fields["code"]) == (400, "PARAM_ERROR")
+    assert not Order.objects.exists()
+
+
+def test_a_model_of_a_channel_takes_no_real_money_unless_it_is_allowed_to(merchant, settings):
+    an_account_at_unionpay(merchant)
+    answer = merchant.post("/orders", at_unionpay(), **ASYNC)
+    assert (answer.status, answer.fields["code"]) == (422, "MODEL_CHANNEL_NOT_ALLOWED")
+    assert not Order.objects.exists()
+    settings.ALLOW_MODEL_CHANNELS = True
+    assert merchant.post("/orders", at_unionpay(), **ASYNC).status == 202
 
 
 def test_when_nobody_answers_in_time_the_merchant_is_told_when_to_ask_again(merchant):

@@ -2,9 +2,11 @@
 
 import pytest
 
+from payments.channels.base import Accepted, RefundState
 from payments.models import Refund
+from payments.operations import payments, refunds
 from tests import factories
-from tests.factories import again
+from tests.factories import again, the_payment
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -65,6 +67,28 @@ def test_an_amount_that_cannot_be_refunded_is_refused(merchant, order, amount, s
 def test_an_unpaid_order_cannot_be_refunded(merchant):
     answer = merchant.post("/refunds", wish(factories.a_paying_order(app=merchant.app)), **ASYNC)
     assert (answer.status, answer.code) == (409, "INVALID_STATE")
+
+
+def test_a_refusal_is_not_repeated_under_the_same_idempotency_key_when_it_is_no_longer_true(merchant):
+    """Not found, then not paid, then done; and what was done is told again and not done twice."""
+    key = {"Idempotency-Key": "refund-2026-11-23-1"}
+    fields = {"out_refund_no": "R20261123000009", "amount": "10", "out_trade_no": "T20261123000009"}
+
+    def ask():
+        return merchant.post("/refunds", fields, **key)
+
+    assert (ask().status, ask().code) == (404, "NOT_FOUND")
+    order = factories.a_paying_order(app=merchant.app, out_trade_no="T20261123000009")
+    assert (ask().status, ask().code) == (409, "INVALID_STATE")
+    payments.record_query(claimed=the_payment(order), answer=Accepted(facts=factories.paid(order)), now=factories.NOW)
+    assert ask().status == 202
+    refund = Refund.objects.get()
+    facts = factories.refund_said(refund, RefundState.SUCCEEDED)
+    refunds.record_refund(claimed=refund, answer=Accepted(facts=facts), now=factories.NOW)
+    first, second = ask(), ask()
+    assert (first.status, second.status) == (200, 200)
+    assert (first.headers.get("Idempotent-Replayed"), second.headers.get("Idempotent-Replayed")) == (None, "true")
+    assert Refund.objects.count() == 1
 
 
 def test_another_apps_order_cannot_be_refunded_and_its_refunds_cannot_be_seen(merchant, stranger, order):

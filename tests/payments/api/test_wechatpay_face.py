@@ -239,3 +239,27 @@ def test_a_refusal_of_the_channel_comes_in_its_own_words_but_never_as_a_doubt_of
     assert merchant.query(order.out_trade_no).fields["trade_state"] == "PAYERROR"
     assert merchant.close(order.out_trade_no).status == 204
     assert not Notification.objects.exists()  # theirs has no such event
+
+
+NATIVE_KEYS = "/openapi/v1/platform-keys"
+
+
+@pytest.mark.parametrize("targets", [("/v3/certificates", NATIVE_KEYS), (NATIVE_KEYS, "/v3/certificates")])
+def test_a_nonce_counts_once_for_a_key_at_both_faces_together(merchant, targets):
+    nonce = "one-nonce-for-two-faces-0001"
+    first, second = (merchant.send("GET", target, b"", sign={"nonce": nonce}) for target in targets)
+    assert (first.status, second.status) == (200, 401)
+    assert second.code in {"REPLAYED_NONCE", "SIGN_ERROR"}
+    assert merchant.send("GET", targets[1], b"", sign={"nonce": f"{nonce}-2"}).status == 200
+
+
+def test_a_request_that_was_carried_out_is_not_another_one_under_another_scheme_name(merchant):
+    """The name of the scheme is not in the signed text; the nonce is."""
+    theirs = merchant.authorization(method="GET", target=NATIVE_KEYS, body=b"")
+    ours = theirs.replace("WECHATPAY2-SHA256-RSA2048", "FENPAY-SHA256-RSA2048")
+    answers = [
+        merchant.client.generic("GET", NATIVE_KEYS, RAW_URI=NATIVE_KEYS, headers={"Authorization": header})
+        for header in (theirs, ours)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 401]
+    assert answers[1].json()["code"] == "REPLAYED_NONCE"

@@ -4,12 +4,12 @@ import pytest
 from django.utils import timezone
 
 from openplatform.models import Notification
-from payments.channels.base import Accepted, TradeFacts, TradeState
-from payments.models import ChannelAccount, OrderPolicy, Payment, Refund
-from payments.operations import orders, payments
+from payments.channels.base import Accepted, RefundState, TradeFacts, TradeState
+from payments.models import Case, ChannelAccount, OrderPolicy, Payment, Refund
+from payments.operations import cases, orders, payments, refunds
 from tests import factories
 from tests.factories import NOW, again, the_payment
-from tests.payments.api.face_merchant import JSAPI, REFUNDS, merchant, native, nobody_waits, paid
+from tests.payments.api.face_merchant import JSAPI, NATIVE, NOTIFY_URL, REFUNDS, merchant, native, nobody_waits, paid
 
 __all__ = ["merchant", "nobody_waits"]
 
@@ -40,17 +40,83 @@ def test_the_number_of_a_payment_too_many_does_not_stand_for_the_order(merchant)
     assert merchant.get(by_number.format(first.channel_trade_no)).fields["out_trade_no"] == order.out_trade_no
 
 
-@pytest.mark.parametrize(("policy", "told"), [("accept", ["TRANSACTION.SUCCESS"]), ("refund", [])])
-def test_a_late_payment_that_goes_back_at_once_is_not_told_as_a_success(merchant, policy, told):
-    """Their programs ship on TRANSACTION.SUCCESS; they have no word for money that came and went."""
+def paid_late(merchant, policy, *, ends=TradeState.CLOSED):
+    """An order of the face that ended unpaid, and was paid all the same."""
     order = native(merchant)
     OrderPolicy.choose(app=merchant.app, late_payment=policy)
-    orders.close_order(app=merchant.app, order_no=order.pk, now=timezone.now())
-    closed = TradeFacts(state=TradeState.CLOSED, payment_no=the_payment(order).pk)
-    for facts in (closed, factories.paid(order)):
+    if ends is TradeState.CLOSED:
+        orders.close_order(app=merchant.app, order_no=order.pk, now=timezone.now())
+    for facts in (TradeFacts(state=ends, payment_no=the_payment(order).pk), factories.paid(order)):
         payments.record_query(claimed=the_payment(order), answer=Accepted(facts=facts), now=timezone.now())
+    order = again(order)
+    assert order.status == "SUCCEEDED_LATE"
+    return order
+
+
+def told():
+    return [row.data["event_type"] for row in Notification.objects.order_by("pk")]
+
+
+@pytest.mark.parametrize(("policy", "said"), [("accept", ["TRANSACTION.SUCCESS"]), ("refund", []), ("hold", [])])
+def test_a_late_payment_that_goes_back_or_waits_is_not_told_as_a_success(merchant, policy, said):
+    """Their programs ship on TRANSACTION.SUCCESS; they have no word for money that came and went."""
+    paid_late(merchant, policy)
+    assert told() == said
+
+
+@pytest.mark.parametrize(
+    ("ends", "state", "refusal"),
+    [(TradeState.CLOSED, "CLOSED", "ORDER_CLOSED"), (TradeState.FAILED, "PAYERROR", "TRADE_ERROR")],
+)
+def test_until_a_person_has_decided_an_order_is_what_it_was_before_the_money_came(merchant, ends, state, refusal):
+    order = paid_late(merchant, "hold", ends=ends)
+    number = the_payment(order).channel_trade_no
+    by_number = merchant.get(f"/v3/pay/transactions/id/{number}?mchid={merchant.app.pk}")
+    for found in (merchant.query(order.out_trade_no), by_number):
+        assert (found.status, found.fields["trade_state"]) == (200, state)
+        assert not {"transaction_id", "success_time", "bank_type"} & found.fields.keys()
+    assert merchant.close(order.out_trade_no).status == 204
+    assert merchant.post(NATIVE, merchant.wish()).code == refusal
     assert again(order).status == "SUCCEEDED_LATE"
-    assert [row.data["event_type"] for row in Notification.objects.all()] == told
+
+
+def test_when_a_person_keeps_the_held_money_the_merchant_is_told_of_a_success_once(merchant):
+    order = paid_late(merchant, "hold")
+    cases.resolve_case(case_id=Case.objects.get().pk, note="shipped all the same", by="wang", now=timezone.now())
+    assert told() == ["TRANSACTION.SUCCESS"]
+    found = merchant.query(order.out_trade_no).fields
+    assert (found["trade_state"], found["transaction_id"]) == ("SUCCESS", the_payment(order).channel_trade_no)
+    assert merchant.close(order.out_trade_no).code == "ORDER_PAID"
+
+
+def test_when_a_person_gives_the_held_money_back_a_query_says_refund_and_no_success_was_ever_told(merchant):
+    order = paid_late(merchant, "hold")
+    cases.give_late_payment_back(case_id=Case.objects.get().pk, by="wang", now=timezone.now())
+    assert told() == []
+    assert merchant.query(order.out_trade_no).fields["trade_state"] == "REFUND"
+    facts = factories.refund_said(Refund.objects.get(), RefundState.SUCCEEDED)
+    refunds.record_refund(claimed=Refund.objects.get(), answer=Accepted(facts=facts), now=timezone.now())
+    assert told() == ["REFUND.SUCCESS"]
+
+
+def test_a_merchant_that_refunds_held_money_itself_has_decided(merchant):
+    order = paid_late(merchant, "hold")
+    assert (
+        merchant.post(REFUNDS, merchant.refund_wish(order)).code == "SYSTEM_ERROR"
+    )  # nobody has asked the channel yet
+    assert merchant.query(order.out_trade_no).fields["trade_state"] == "REFUND"
+    cases.resolve_case(case_id=Case.objects.get().pk, note="they did it", by="wang", now=timezone.now())
+    assert told() == []
+
+
+def test_the_news_of_our_own_door_is_not_told_twice(merchant):
+    order = factories.a_closed_order(app=merchant.app, notify_url=NOTIFY_URL)
+    OrderPolicy.choose(app=merchant.app, late_payment="hold")
+    payments.record_query(claimed=the_payment(order), answer=Accepted(facts=factories.paid(order)), now=timezone.now())
+    cases.resolve_case(case_id=Case.objects.get().pk, note="kept", by="wang", now=timezone.now())
+    assert list(Notification.objects.order_by("pk").values_list("event_type", flat=True)) == [
+        "order.closed", "order.succeeded_late",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def account(transactional_db: None, outside: OutsideWorld, settings: object) -> 
 @pytest.fixture
 def pay_code(account: ChannelAccount) -> PayCode:
     app = App.register(merchant=account.merchant, name="shop", now=timezone.now())
-    return PayCode.issue(app=app, label="Counter <1>", now=timezone.now())
+    return PayCode.issue(app=app, channel=account.channel, label="Counter <1>", now=timezone.now())
 
 
 @pytest.fixture

@@ -35,12 +35,13 @@ class Phone:
         self.hosts_allowed = [base_url]
 
     def open(
-        self, path: str, *, language: str = "zh-CN", wechat: bool = False, bridge_after_ms: int | None = None
-    ) -> Page:
+        self, path: str, *, language: str = "zh-CN", wechat: bool = False, bridge_after_ms: int | None = None,
+        agent: str = "",
+    ) -> Page:  # fmt: skip
         """`path` in a new browser; `bridge_after_ms` is when WeChat's bridge comes, None for never."""
-        agent = {"user_agent": WECHAT} if wechat else {}
+        named = {"user_agent": WECHAT if wechat else agent} if wechat or agent else {}
         context = self._new_context(
-            locale=language, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, **agent
+            locale=language, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, **named
         )
         context.add_init_script(POLICY_WATCH)
         if bridge_after_ms is not None:

@@ -41,7 +41,9 @@ def test_a_payer_who_is_blocked_while_typing_gets_no_order(payers_browser, pay_c
 
 
 def test_nobody_pays_by_a_code_whose_host_is_blocked(known_as, pay_code):
-    told = PayCode.issue(app=pay_code.app, label="x", notify_url="https://shop.example.com/n", now=timezone.now())
+    told = PayCode.issue(
+        app=pay_code.app, channel="wechatpay", label="x", notify_url="https://shop.example.com/n", now=timezone.now()
+    )
     browser = known_as("o-payer-2")
     assert browser.get(f"/pay/{told.token}").status_code == 200
     block("notify_host", "shop.example.com")

@@ -171,8 +171,8 @@ def test_a_state_that_is_not_ours_is_refused(stranger, pay_code, outside, spoil)
 
 def test_a_state_is_good_for_ten_minutes():
     now = timezone.now()
-    state = payer.make_state(pay_code_token="t" * 22, browser="b" * 32, now=now)
-    assert payer.read_state(state, browser="b" * 32, now=now + timedelta(minutes=10)) == "t" * 22
+    state = payer.make_state(pay_code_token="t" * 22, channel="alipay", browser="b" * 32, now=now)
+    assert payer.read_state(state, browser="b" * 32, now=now + timedelta(minutes=10)) == ("t" * 22, "alipay")
     for wrong in (now + timedelta(minutes=10, seconds=2), now - timedelta(seconds=2)):
         with pytest.raises(payer.StateRefused):
             payer.read_state(state, browser="b" * 32, now=wrong)
@@ -210,7 +210,7 @@ def test_a_payer_cookie_that_was_changed_counts_as_none(payers_browser, pay_code
 def test_a_payer_cookie_of_another_account_counts_as_none(payers_browser, pay_code, account):
     other = factories.an_account(Merchant.register(name="other", now=timezone.now()))
     app = App.register(merchant=other.merchant, name="other", now=timezone.now())
-    theirs = PayCode.issue(app=app, label="theirs", now=timezone.now())
+    theirs = PayCode.issue(app=app, channel="wechatpay", label="theirs", now=timezone.now())
     payers_browser.cookies[f"payer_{other.pk}"] = payers_browser.cookies[f"payer_{account.pk}"].value
     assert payers_browser.get(f"/pay/{theirs.token}").status_code == 302
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.test import Client
 from django.utils import translation
 
 from payments.cashier import wording
+from payments.channels.registry import CHANNELS
 from tests.payments.cashier import states
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,14 +80,18 @@ def test_every_sentence_has_its_chinese():
         assert re.search(r"[\u4e00-\u9fff]", chinese), sentence
 
 
-@pytest.mark.parametrize(("channel", "wallet"), [("wechatpay", "微信"), ("alipay", "支付宝")])
-def test_each_channels_page_names_its_own_app_and_no_other(channel, wallet):
+WALLETS = {"wechatpay": "微信", "alipay": "支付宝", "unionpay": "云闪付"}
+
+
+@pytest.mark.parametrize("channel", list(CHANNELS))
+def test_each_channels_page_names_its_own_app_and_no_other(channel):
+    wallet = WALLETS[channel]
     with translation.override("zh-hans"):
         words = wording.order_words(channel)
     assert words["ready"]["button"] == f"{wallet}支付"
     said = "".join(text for look in words.values() for text in look.values())
     assert "%(" not in said
-    assert ({"微信", "支付宝"} - {wallet}).pop() not in said
+    assert [other for other in WALLETS.values() if other != wallet and other in said] == []
 
 
 def test_every_sentence_of_the_templates_has_its_chinese():
@@ -103,6 +109,16 @@ def test_every_sentence_of_the_templates_has_its_chinese():
 
 def test_the_compiled_catalogue_is_that_of_the_source():
     with CATALOGUE.open("rb") as source, CATALOGUE.with_suffix(".mo").open("rb") as compiled:
-        written = {message.id: message.string for message in read_po(source) if message.id and message.string}
-        used = {message.id: message.string for message in read_mo(compiled) if message.id}
+        written, used = by_context(read_po(source)), by_context(read_mo(compiled))
     assert written == used
+
+
+def by_context(catalogue: Catalog) -> dict[tuple[str, str], str]:
+    """A compiled catalogue gives contexts as bytes."""
+    return {
+        ((entry.context or b"").decode() if isinstance(entry.context, bytes) else entry.context or "", entry.id): (
+            entry.string
+        )
+        for entry in catalogue
+        if entry.id
+    }

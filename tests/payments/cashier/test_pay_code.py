@@ -203,6 +203,14 @@ def test_a_merchant_without_an_active_account_cannot_be_paid(payers_browser, pay
     assert (response.status_code, response.json()["code"]) == (503, "CHANNEL_NOT_AVAILABLE")
 
 
+@pytest.mark.parametrize("missing", ["oauth_authorize_url", "oauth_api_base"])
+def test_an_account_that_cannot_ask_who_pays_is_not_offered(stranger, pay_code, account, missing):
+    del account.settings[missing]
+    type(account).objects.filter(pk=account.pk).update(settings=account.settings)
+    page = stranger.get(f"/pay/{pay_code.token}", headers={"Accept-Language": "en"})
+    assert (page.status_code, "Payment is not possible at the moment" in page.content.decode()) == (503, True)
+
+
 def test_an_order_is_placed_by_post_only(payers_browser, pay_code):
     assert payers_browser.get(f"/pay/{pay_code.token}/orders").status_code == 405
 

@@ -97,7 +97,8 @@ def channel():
 def request(method="jsapi", **changes):
     values = {
         "payment_no": NO, "method": method, "amount_fen": 4030, "subject": "two /coffees=&", "payer_id": "0openid",
-        "expires_at": NOW, "notify_url": "https://pay.example/c", "auth_code": "",
+        "begun_at": NOW, "expires_at": NOW, "notify_url": "https://pay.example/c", "auth_code": "",
+        "page_url": "https://pay.example/cashier/x",
     }  # fmt: skip
     return PayRequest(**(values | changes))
 

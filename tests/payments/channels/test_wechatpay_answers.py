@@ -32,7 +32,7 @@ def test_trouble_at_one_payers_bank_is_none_of_the_channels(monkeypatch, status,
     )
     request = PayRequest(
         payment_no=1, method="barcode", amount_fen=1, subject="s", payer_id="", auth_code="130000000000000000",
-        expires_at=NOW, notify_url="https://pay.example/c",
+        begun_at=NOW, expires_at=NOW, notify_url="https://pay.example/c", page_url="https://pay.example/cashier/x",
     )  # fmt: skip
     answer = WechatpayChannel(config).create(request, now=NOW)
     assert isinstance(answer, Unknown)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from openplatform.models import Notification, NotificationAttempt
 from payments.channels.base import Accepted, RefundState
-from payments.models import Callback, Case, Order, Refund
+from payments.models import Callback, Case, ChannelAccount, ChannelCertificate, Order, Refund
 from payments.operations import refunds
 from tests import factories
 
@@ -25,6 +25,15 @@ def a_long_story(*, now: datetime = factories.NOW) -> Order:
         payment=factories.the_payment(order), details={"expected_fen": 4030, "told_fen": 4029},
     )  # fmt: skip
     return factories.again(order)
+
+
+def a_channel_certificate(account: ChannelAccount, *, now: datetime = factories.NOW) -> ChannelCertificate:
+    """One of the channel's that holds for a year."""
+    ChannelCertificate.keep(
+        account_id=account.pk, serial="7A" * 20, pem="-----BEGIN CERTIFICATE-----", not_before=now,
+        not_after=now + timedelta(days=365), now=now,
+    )  # fmt: skip
+    return ChannelCertificate.objects.get(account=account)
 
 
 def a_callback(order: Order, *, now: datetime) -> Callback:

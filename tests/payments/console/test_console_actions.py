@@ -8,6 +8,7 @@ from django.urls import reverse
 from openplatform.blocks import lists
 from openplatform.models import NotifyHost
 from payments.channels.base import Accepted
+from payments.channels.registry import CHANNELS
 from payments.models import Case, ChannelAccount, OrderPolicy, PayCode, Refund
 from payments.operations import payments
 from tests import factories
@@ -33,9 +34,12 @@ def log():
 
 def test_an_operator_issues_a_pay_code_and_sees_it_to_be_printed(operator):
     app = factories.an_app()
-    response = operator.post(ADD, {"app": app.pk, "label": "Counter 3", "notify_url": ""}, follow=True)
+    response = operator.post(
+        ADD, {"channel": "wechatpay", "app": app.pk, "label": "Counter 3", "notify_url": ""}, follow=True
+    )
     pay_code = PayCode.objects.get()
     assert (pay_code.app, pay_code.label, pay_code.is_active) == (app, "Counter 3", True)
+    assert pay_code.channel == "wechatpay"
     assert len(pay_code.token) == 22
     assert pay_code.token in shown(response)
     page = shown(operator.get(page_url(pay_code)))
@@ -44,21 +48,34 @@ def test_an_operator_issues_a_pay_code_and_sees_it_to_be_printed(operator):
     assert log() == [("operator", pay_code.pk, "Added.")]
 
 
+def test_a_pay_code_is_for_a_channel_that_says_who_pays_or_for_all(operator):
+    app, form = factories.an_app(), {"label": "Counter", "notify_url": ""}
+    for channel in ("", *CHANNELS):
+        operator.post(ADD, form | {"app": app.pk, "channel": channel})
+    assert set(PayCode.objects.values_list("channel", flat=True)) == {"", *CHANNELS}, "one is for every wallet"
+    operator.post(ADD, form | {"app": app.pk, "channel": "nobody"})
+    assert PayCode.objects.count() == len(CHANNELS) + 1
+
+
 def test_the_token_of_a_pay_code_is_ours_to_choose(operator):
-    form = {"app": factories.an_app().pk, "label": "Counter", "token": "guessable", "is_active": ""}
+    form = {
+        "channel": "wechatpay", "app": factories.an_app().pk, "label": "Counter", "token": "guessable", "is_active": "",
+    }  # fmt: skip
     operator.post(ADD, form)
     assert PayCode.objects.get().token != "guessable"
 
 
 @pytest.mark.parametrize("url", ["http://merchant.example/x", "https://127.0.0.1/x", "https://user@merchant.example/"])
 def test_a_pay_code_with_an_address_that_we_would_not_call_is_refused(operator, url):
-    response = operator.post(ADD, {"app": factories.an_app().pk, "label": "Counter", "notify_url": url})
+    form = {"channel": "wechatpay", "app": factories.an_app().pk, "label": "Counter", "notify_url": url}
+    response = operator.post(ADD, form)
     assert "This address is not accepted" in shown(response)
     assert not PayCode.objects.exists()
 
 
 def test_a_pay_code_tells_only_at_a_host_that_is_registered_for_its_app(operator):
-    app, form = factories.an_app(), {"label": "Counter", "notify_url": "https://other.example.com/n"}
+    app = factories.an_app()
+    form = {"channel": "wechatpay", "label": "Counter", "notify_url": "https://other.example.com/n"}
     NotifyHost.register(app=app, text="shop.example.com", reason="x", by="olga", now=factories.NOW)
     lists.forget()
     assert "not registered for the app" in shown(operator.post(ADD, form | {"app": app.pk}))
@@ -70,7 +87,7 @@ def test_a_pay_code_tells_only_at_a_host_that_is_registered_for_its_app(operator
 def test_a_pay_code_of_a_disabled_app_is_not_issued(operator):
     app = factories.an_app()
     app.disable()
-    shown(operator.post(ADD, {"app": app.pk, "label": "Counter"}))
+    shown(operator.post(ADD, {"channel": "wechatpay", "app": app.pk, "label": "Counter"}))
     assert not PayCode.objects.exists()
 
 
@@ -86,7 +103,7 @@ def test_an_operator_deactivates_a_pay_code_once_it_is_confirmed(operator):
 def test_an_auditor_issues_and_deactivates_nothing(auditor):
     pay_code = factories.a_pay_code()
     assert auditor.get(ADD).status_code == 403
-    assert auditor.post(ADD, {"app": pay_code.app_id, "label": "x"}).status_code == 403
+    assert auditor.post(ADD, {"channel": "wechatpay", "app": pay_code.app_id, "label": "x"}).status_code == 403
     assert auditor.get(deactivate_url(pay_code)).status_code == 403
     assert auditor.post(deactivate_url(pay_code), {"answer": "off"}).status_code == 403
     assert factories.again(pay_code).is_active
@@ -134,6 +151,26 @@ def test_a_second_active_account_is_refused_by_name_and_changes_nothing(root):
     page = root.post(switch_url(account), {"answer": "on"}, follow=True)
     assert "The merchant has another active account of this rank at the channel" in shown(page)
     assert ChannelAccount.objects.filter(is_active=True).count() == 1
+    assert not factories.again(account).is_active
+
+
+def a_model_account():
+    return ChannelAccount.register(
+        merchant=factories.an_app(with_account=False).merchant, channel="unionpay", name="unionpay", settings={},
+        secrets={}, now=factories.NOW,
+    )  # fmt: skip
+
+
+def test_a_model_of_a_channel_is_shown_as_one_and_not_switched_on_for_real_money(root):
+    account = a_model_account()
+    account.deactivate()
+    said = "it takes real money only with ALLOW_MODEL_CHANNELS"
+    for page in (page_url(account), reverse("admin:payments_channelaccount_changelist")):
+        assert said in shown(root.get(page))
+    assert said not in shown(root.get(page_url(an_account())))
+    assert "UnionPay (model)" in shown(root.get(ADD))
+    refusal = shown(root.post(switch_url(account), {"answer": "on"}, follow=True))
+    assert "ALLOW_MODEL_CHANNELS is off here" in refusal
     assert not factories.again(account).is_active
 
 

@@ -13,6 +13,7 @@ from payments.models import Order, PayCode
 from tests import factories
 from tests.payments.console import stories
 from tests.payments.console.conftest import PASSWORD, page_url
+from tests.payments.console.test_console_bills import a_bill
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -139,6 +140,29 @@ def test_the_language_is_switched_on_the_page_where_one_is(desk):
     page.get_by_text("简体中文").click()
     page.wait_for_url(f"{seat.base_url}/console/payments/order/?status=PAYING")
     expect(page.locator("#nav-sidebar-inner")).to_contain_text("退款单")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("language", "sound", "kind"), [("zh-CN", "账目相符", "交易账单"), ("en", "adds up", "payments and refunds")]
+)
+def test_a_bill_is_read_from_the_list_down_to_a_row_and_taken_away(desk, language, size, sound, kind):
+    bill = a_bill()
+    seat = desk(language=language, size=size)
+    page = seat.open("/console/payments/bill/?status=FETCHED")
+    expect(page.locator("#result_list")).to_contain_text(kind)
+    page.locator(f'a[href="{page_url(bill)}"]').first.click()
+    page.locator(f'a[href="{page_url(bill.newest_file)}"]').click()
+    expect(page.locator(".fen-badge", has_text=sound)).to_be_visible()
+    assert not seat.is_wider_than_its_window()
+    if page.viewport_size["width"] < 1024:  # there the page's actions are behind a button
+        page.get_by_text("more_horiz", exact=True).click()
+    with page.expect_download() as download:
+        page.locator("a[href$='/download/']").first.click()
+    assert download.value.suggested_filename.endswith("_trade_2026-03-02_v1.csv.gz")
+    page.locator("a[href*='?file=']").click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(2)
+    assert not seat.is_wider_than_its_window()
 
 
 def test_an_operator_issues_a_pay_code_and_puts_it_out_of_use(desk):

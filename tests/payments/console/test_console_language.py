@@ -21,10 +21,11 @@ from tests.payments.console import stories
 from tests.payments.console.conftest import shown
 
 OURS = [
-    "payments/models", "payments/console", "payments/templates/console", "payments/apps.py", "openplatform/models",
+    "payments/models", "payments/channels", "payments/console", "payments/templates/console", "payments/apps.py",
+    "openplatform/models",
     "openplatform/console", "openplatform/conformance", "openplatform/templates/console", "openplatform/apps.py",
-    "openplatform/key_states.py", "openplatform/scopes.py", "openplatform/templates", "config/console.py",
-    "config/admin.py", "config/templates",
+    "openplatform/key_states.py", "openplatform/scopes.py", "openplatform/templates", "openplatform/alarms",
+    "openplatform/lengths.py", "config/console.py", "config/admin.py", "config/templates",
 ]  # fmt: skip
 THEME = ["admin.py", "forms.py", "widgets.py", "mixins", "templates", "contrib/filters"]
 NOT_SHOWN = re.compile(r"unfold_crispy")

@@ -1,6 +1,10 @@
 """Who sees what, and that nobody edits what must not be edited."""
 
+import inspect
+import re
+
 import pytest
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
@@ -11,6 +15,7 @@ from payments.models import (
     Callback,
     Case,
     ChannelAccount,
+    ChannelCertificate,
     LedgerAccount,
     LedgerEntry,
     Order,
@@ -27,7 +32,7 @@ from tests.payments.console.conftest import list_url, page_url, shown
 pytestmark = pytest.mark.django_db
 
 MONEY = [Order, Payment, Refund, StateEvent, LedgerEntry, LedgerAccount, Callback, Case]
-READ_ONLY = [*MONEY, ChannelAccount, Notification]
+READ_ONLY = [*MONEY, ChannelAccount, ChannelCertificate, Notification]
 SHOWN = [*READ_ONLY, PayCode]
 
 
@@ -36,8 +41,9 @@ def name_of(model: type) -> str:
 
 
 def one_of_each() -> None:
-    stories.a_long_story()
+    order = stories.a_long_story()
     factories.a_pay_code()
+    stories.a_channel_certificate(factories.the_payment(order).account)
 
 
 def addresses(row: object) -> list[str]:
@@ -128,17 +134,127 @@ def test_a_pay_code_is_never_changed_or_deleted(root):
     assert factories.again(pay_code).label == pay_code.label
 
 
-def test_the_roles_differ_by_what_an_operator_may_do():
-    held = {
-        role.name: set(role.permissions.values_list("content_type__app_label", "codename"))
+def held() -> dict[str, set[str]]:
+    """What each role may do, as "app_label.codename"."""
+    return {
+        role.name: {
+            f"{app_label}.{codename}"
+            for app_label, codename in role.permissions.values_list("content_type__app_label", "codename")
+        }
         for role in Group.objects.all()
     }
-    assert held["operator"] - held["auditor"] == {
-        ("openplatform", "probe_notifyendpoint"), ("openplatform", "replay_notification"),
-        ("payments", "add_paycode"), ("payments", "change_paycode"),
+
+
+def acts(permissions: set[str]) -> set[str]:
+    return {name for name in permissions if not name.partition(".")[2].startswith("view_")}
+
+
+def test_each_role_may_do_exactly_what_its_work_needs():
+    assert {name: acts(permissions) for name, permissions in held().items()} == {
+        "auditor": set(),
+        "operator": {
+            "openplatform.replay_notification", "openplatform.probe_notifyendpoint", "payments.add_paycode",
+            "payments.change_paycode", "openplatform.acknowledge_alarm", "openplatform.reset_breaker",
+            "payments.fetch_bill", "payments.download_bill",
+        },
+        "finance": {
+            "payments.resolve_case", "payments.add_orderpolicy", "payments.change_orderpolicy",
+            "payments.redirect_refund", "payments.fetch_bill", "payments.download_bill",
+        },
+        "security": {
+            *(f"openplatform.{what}_appkey" for what in ("add", "retire", "revoke")), "openplatform.share_platformkey",
+            *(f"openplatform.{what}_{listed}" for what in ("add", "lift")
+              for listed in ("blockentry", "exemptaddress", "appaddress", "notifyhost")),
+            "openplatform.add_raterule", "openplatform.change_raterule",
+        },
+        "administrator": {
+            *(f"openplatform.{what}_{row}" for what in ("add", "switch") for row in ("merchant", "app")),
+            "openplatform.change_delivery", "openplatform.change_wechatpay_face", "openplatform.probe_notifyendpoint",
+            "payments.change_channelaccount",
+        },
     }  # fmt: skip
-    assert {codename.split("_")[0] for _app, codename in held["auditor"]} == {"view"}
-    assert ("auth", "view_user") not in held["auditor"]
+
+
+def test_each_role_looks_at_what_its_work_needs():
+    looks = {name: permissions - acts(permissions) for name, permissions in held().items()}
+    everything = looks["auditor"]
+    assert everything == looks["operator"]
+    assert {name.partition(".")[0] for name in everything} == {
+        "openplatform",
+        "payments",
+        "idgen",
+        "fenpay_config",
+        "admin",
+    }
+    of_app = {
+        label: {name for name in everything if name.startswith(f"{label}.")} for label in ("openplatform", "payments")
+    }
+    assert looks["finance"] == of_app["payments"] | {
+        f"openplatform.view_{row}" for row in ("merchant", "app", "notification")
+    }
+    assert looks["security"] == of_app["openplatform"] | {"admin.view_logentry"}
+    assert looks["administrator"] == looks["security"] | {
+        f"payments.view_{row}" for row in ("channelaccount", "orderpolicy", "paycode")
+    }
+    assert not any("auth." in name for permissions in looks.values() for name in permissions)
+
+
+class Somebody:
+    """May do everything, and remembers what was asked."""
+
+    is_superuser, is_active, is_staff, is_authenticated = False, True, True, True
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+
+    def has_perm(self, name: str, obj: object = None) -> bool:
+        self.asked.add(name)
+        return True
+
+    def has_module_perms(self, _app_label: str) -> bool:
+        return True
+
+
+def asked_by_the_console(rf) -> set[str]:
+    """Every permission that a page asks for, by each of its `has_…_permission` methods."""
+    request, somebody = rf.get("/"), Somebody()
+    request.user = somebody
+    for page in admin.site._registry.values():
+        for name in filter(re.compile(r"has_\w+_permission").fullmatch, dir(page)):
+            method = getattr(page, name)
+            method(request, None) if len(inspect.signature(method).parameters) > 1 else method(request)
+    return somebody.asked
+
+
+def test_every_permission_that_exists_for_the_console_is_in_a_role(rf):
+    """One that is in none would be the superuser's alone, who does everything: nobody's work, done by nobody."""
+    ours = [app for app in apps.get_app_configs() if app.name in {"config", "idgen", "openplatform", "payments"}]
+    assert len(ours) == 4
+    own = {
+        f"{app.label}.{codename}"
+        for app in ours
+        for model in app.get_models()
+        for codename, _text in model._meta.permissions
+    }
+    asked = asked_by_the_console(rf)
+    assert {"openplatform.add_raterule", "payments.change_paycode", "openplatform.lift_blockentry"} <= asked
+    wanted = {name for name in own | asked if not name.startswith("auth.")}  # operators and roles: superusers alone
+    assert wanted - set().union(*held().values()) == set()
+    assert "openplatform.change_delivery" in own
+
+
+@pytest.mark.parametrize("role", ["auditor", "operator", "finance", "security", "administrator"])
+def test_each_role_opens_the_lists_that_it_may_see_and_no_others(as_role, role):
+    one_of_each()
+    client, may = as_role(role), held()[role]
+    opened = {}
+    for model in admin.site._registry:
+        name = f"{model._meta.app_label}.view_{model._meta.model_name}"
+        opened[name] = client.get(list_url(name_of(model))).status_code
+    assert opened == {name: 200 if name in may else 403 for name in opened}
+    overview = shown(client.get(reverse("admin:index")))
+    assert ("fen-card" in overview) == ("payments.view_order" in may)
+    assert "no role lets you see anything" not in overview
 
 
 def test_a_role_that_was_changed_by_hand_is_made_right_by_the_next_migration():
@@ -149,7 +265,7 @@ def test_a_role_that_was_changed_by_hand_is_made_right_by_the_next_migration():
     assert "view_order" in codenames
 
 
-@pytest.mark.parametrize("role", ["auditor", "operator"])
+@pytest.mark.parametrize("role", ["auditor", "operator", "finance", "security", "administrator"])
 def test_only_a_superuser_reaches_operators_and_roles(as_role, role):
     client = as_role(role)
     user = User.objects.get(username=role)

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from openplatform.models import Notification
 from payments.channels.base import Accepted, Prepay, RefundState, Rejected, TradeFacts, TradeState, Unknown
 from payments.models import Case, ChannelAccount, LedgerEntry, OrderPolicy, Payment, Posting, Refund
-from payments.operations import cases, payments, rechecks, refunds
+from payments.operations import cases, guarded, payments, rechecks, refunds
 from payments.operations.accounts import active_account
 from payments.states import OrderStatus, PaymentStatus, RefundStatus
 from tests import factories
@@ -303,12 +303,15 @@ class FakeClock:
 
 
 def recheck(payment, clock, monkeypatch, answer):
-    monkeypatch.setattr(rechecks.GuardedChannel, "query", lambda self, *, payment_no, now: answer)
+    monkeypatch.setattr(guarded.GuardedChannel, "query", lambda self, *, payment_no, now: answer)
     return rechecks.recheck_payment(payment_no=payment.pk, clock=clock)
 
 
-def test_a_payment_that_ended_unpaid_is_asked_about_on_three_days_and_then_left_alone(monkeypatch):
+def test_without_bills_a_payment_that_ended_unpaid_is_asked_about_on_three_days_and_then_left_alone(monkeypatch):
     order = factories.a_closed_order()
+    order.payments.get().account.replace_settings(
+        settings=the_payment(order).account.settings | {"bill_kinds": []}, secrets={}
+    )
     payment, clock = the_payment(order), FakeClock()
     closed = Accepted(facts=TradeFacts(state=TradeState.CLOSED, payment_no=payment.pk))
     assert not recheck(payment, clock, monkeypatch, closed), "not yet"

@@ -11,7 +11,7 @@ from openplatform.models import Notification
 from payments.channels.base import Accepted, RefundState, Rejected, Unknown
 from payments.errors import NotFound
 from payments.models import Case, LedgerEntry, OrderNotPaid, Posting, Refund, RefundExceedsPaid
-from payments.operations import payments, refunds
+from payments.operations import guarded, payments, refunds
 from payments.states import RefundStatus
 from tests import factories
 from tests.factories import NOW, again, refund_said
@@ -295,8 +295,8 @@ def test_a_channel_that_refuses_the_question_too_has_not_said_that_it_does_not_k
     """A wrong key of ours for a few minutes: the channel refuses whatever we ask, and may have executed it long ago."""
     refund, days = factories.a_submitting_refund(), itertools.count()
     answers = {"refund": ACCOUNT_REFUSED, "query_refund": ACCOUNT_REFUSED}
-    monkeypatch.setattr(refunds.GuardedChannel, "refund", lambda *_, **__: answers["refund"])
-    monkeypatch.setattr(refunds.GuardedChannel, "query_refund", lambda *_, **__: answers["query_refund"])
+    monkeypatch.setattr(guarded.GuardedChannel, "refund", lambda *_, **__: answers["refund"])
+    monkeypatch.setattr(guarded.GuardedChannel, "query_refund", lambda *_, **__: answers["query_refund"])
 
     def drive_a_day_later():
         now = NOW + timedelta(days=next(days))

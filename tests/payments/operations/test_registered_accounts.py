@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from openplatform.models import Merchant
+from payments.channels.registry import CHANNELS
 from payments.models import ChannelAccount
 from tests.openplatform import harness
 
@@ -28,7 +29,23 @@ VALUES = {
         },
         {"private_key_pem": harness.private_pem(KEY)},
     ),
+    "unionpay": (
+        {
+            "serv_prov_id": "P1", "mer_id": "898000000000001", "api_base": "https://api.example",
+            "platform_keys": {"": harness.public_pem(KEY)},
+        },
+        {"private_key_pem": harness.private_pem(KEY)},
+    ),
 }  # fmt: skip
+
+
+def test_every_channel_is_tried():
+    assert VALUES.keys() == CHANNELS.keys()
+
+
+@pytest.fixture(autouse=True)
+def models_are_allowed(settings):
+    settings.ALLOW_MODEL_CHANNELS = True
 
 
 @pytest.fixture
@@ -62,7 +79,7 @@ def test_an_account_is_registered_with_its_secrets_sealed_and_given_new_keys(run
     account = ChannelAccount.objects.get()
     assert said == f"{account.pk} {channel} main\n"
     assert (account.settings, account.secrets(), account.is_active) == (settings, secrets, True)
-    new = {**secrets, "private_key_pem": harness.private_pem(harness.new_key())}
+    new = {**secrets, "private_key_pem": harness.private_pem(harness.a_key())}
     run("replace", "--account", str(account.pk), settings=settings, secrets=new)
     account.refresh_from_db()
     assert account.secrets() == new
@@ -84,7 +101,7 @@ def test_an_account_is_registered_with_its_secrets_sealed_and_given_new_keys(run
 def test_what_is_wrong_is_named_and_nothing_is_written(run, merchant, channel, where, changes, said):
     settings, secrets = VALUES[channel]
     if where == "keys":
-        settings = settings | {"alipay_keys" if channel == "alipay" else "platform_keys": changes}
+        settings = settings | {CHANNELS[channel].account_shape.their_keys: changes}
     elif where == "settings":
         settings = settings | changes
     else:
@@ -103,14 +120,23 @@ def test_a_file_that_is_no_object_is_refused_without_its_text(run, merchant, con
     assert "s3cr3t" not in str(refused.value)
 
 
-def test_the_numbers_of_another_account_are_another_account(run, merchant):
-    settings, secrets = VALUES["wechatpay"]
-    run(*registering(merchant, "wechatpay"), settings=settings, secrets=secrets)
-    with pytest.raises(CommandError, match="another account"):
-        run(
-            "replace", "--account", str(ChannelAccount.objects.get().pk), settings=settings | {"mchid": "2"},
-            secrets=secrets,
-        )  # fmt: skip
+@pytest.mark.parametrize("channel", list(VALUES))
+def test_the_numbers_of_another_account_are_another_account(run, merchant, channel):
+    settings, secrets = VALUES[channel]
+    run(*registering(merchant, channel), settings=settings, secrets=secrets)
+    account = ChannelAccount.objects.get()
+    for number in settings.keys() & CHANNELS[channel].account_shape.identity:
+        with pytest.raises(CommandError, match="is another account: register it"):
+            run("replace", "--account", str(account.pk), settings=settings | {number: "2"}, secrets=secrets)
+    assert ChannelAccount.objects.get().settings == settings
+
+
+def test_an_account_at_a_model_of_a_channel_is_refused_by_name(run, merchant, settings):
+    settings.ALLOW_MODEL_CHANNELS = False
+    values, secrets = VALUES["unionpay"]
+    with pytest.raises(CommandError, match="ALLOW_MODEL_CHANNELS is off here"):
+        run(*registering(merchant, "unionpay"), settings=values, secrets=secrets)
+    assert not ChannelAccount.objects.exists()
 
 
 def test_one_active_account_for_each_rank(run, merchant):
