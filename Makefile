@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 PACKAGES := config idgen openplatform payments sandbox
 TEMPLATES := config payments openplatform sandbox
-# A process for each core and one more, for many tests wait; the tests of one file stay together, for they share a
-# sandbox or a whole `make run`.
-PYTEST_ARGS ?= --numprocesses $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --dist loadfile
+# Two processes for each core, for many tests wait; the tests of one file stay together, for they share a sandbox or a
+# whole `make run`.
+PYTEST_ARGS ?= --numprocesses $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --dist loadfile
 # What `check --deploy` looks at: a deployment as docs/deploy.md describes it, with secrets that are none.
 DEPLOYMENT := SECRET_KEY=0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \
 	MASTER_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \

@@ -42,6 +42,14 @@ def an_unknown_order(*, now=NOW, **changes):
     return again(order)
 
 
+def owe(app, *hosts):
+    for host in hosts:
+        Notification.record(
+            app=app, event_type="order.succeeded", object_no=1, object_version=1, data={},
+            notify_url=f"https://{host}/n", now=NOW, traceparent="",
+        )  # fmt: skip
+
+
 def of_channel(name, *, now):
     return next(row for row in read_figures(now=now).channels if row.name == name)
 
@@ -88,11 +96,7 @@ class TestWhatIsDue:
 
     def test_what_waits_for_a_paused_host_on_purpose_is_not_called_late(self):
         app = factories.an_app()
-        for host in ("a.example", "b.example"):
-            Notification.record(
-                app=app, event_type="order.succeeded", object_no=1, object_version=1, data={},
-                notify_url=f"https://{host}/n", now=NOW, traceparent="",
-            )  # fmt: skip
+        owe(app, "a.example", "b.example")
         NotifyEndpoint.lock_or_add(app_id=app.pk, host="b.example").pause(now=NOW, probe_wait=timedelta(minutes=1))
         seen = read_figures(now=NOW + timedelta(seconds=9)).notifications
         assert (seen.due, seen.paused_count, seen.held_count) == (Due(count=1, late_s=9), 1, 0)
@@ -142,7 +146,7 @@ class TestOnFire:
 
 
 def fill(*, copies):
-    """So many ended orders with their payments beside the one that is there: old rows, as most are."""
+    """So many rows beside the one that is there: ended orders and what belongs to them, as most rows are."""
     with connection.cursor() as cursor:
         for table, key, changes in (
             ("payments_order", "order_no", {"out_trade_no": "'F' || n", "cashier_token": "'fill-' || n"}),
@@ -158,6 +162,11 @@ def fill(*, copies):
                     "next_check_at": "NULL",
                 },
             ),
+            (
+                "openplatform_notification",
+                "id",
+                {"status": "'delivered'", "delivered_at": "created_at", "next_attempt_at": "NULL"},
+            ),
         ):
             cursor.execute("SELECT column_name FROM information_schema.columns WHERE table_name = %s", [table])
             columns = [row[0] for row in cursor.fetchall()]
@@ -172,7 +181,8 @@ def fill(*, copies):
 @pytest.mark.django_db
 def test_no_figure_and_no_sweep_reads_a_large_table_from_end_to_end(settings):
     """The planner of a real server decides, on a table that is mostly history."""
-    factories.a_submitting_refund()
+    app = factories.a_submitting_refund().order.app
+    owe(app, "a.example")
     fill(copies=LARGE)
     for _ in range(3):
         an_unknown_order()
