@@ -206,6 +206,9 @@ class _Adapter(HTTPAdapter):
         self.poolmanager = PoolManager(num_pools=16, maxsize=8, block=False, ssl_context=context)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
 
+    def cert_verify(self, *args: Any, **kwargs: Any) -> None:
+        """The context above verifies. The library would have each connection read all root certificates once more."""
+
 
 class _NoRedirects(requests.Session):
     """Even when told not to follow, requests reads and decompresses a redirect's body to know where it would go."""

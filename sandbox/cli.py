@@ -128,11 +128,15 @@ def _migrate() -> None:
 
 
 def _become_server(application: str, *, config: str, binds: Sequence[str]) -> int:
-    """Replace this process by gunicorn, so that whoever started us watches and stops the server itself."""
+    """Be gunicorn from here on, so that whoever started us watches and stops the server itself.
+
+    In this process, not in one that replaces it: what it has imported by now, its worker inherits.
+    """
+    from gunicorn.app.wsgiapp import WSGIApplication  # noqa: PLC0415 - takes its time, and `init` needs none of it
+
     sys.stdout.write(f"{application.partition('.')[0]}: {application} on {', '.join(binds)}\n")
     sys.stdout.flush()
-    found_by = [str(PACKAGE.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    os.environ["PYTHONPATH"] = os.pathsep.join(found_by)
     bound = [argument for bind in binds for argument in ("--bind", bind)]
-    command = [sys.executable, "-m", "gunicorn", "--config", str(PACKAGE / config), *bound, application]
-    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
+    sys.argv = ["gunicorn", "--config", str(PACKAGE / config), *bound, application]
+    WSGIApplication(prog="gunicorn").run()
+    return 0

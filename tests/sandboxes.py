@@ -10,13 +10,17 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+
+from sandbox import identity
 
 ROOT = Path(__file__).parents[1]
 COMPRESS = 100.0
@@ -94,8 +98,9 @@ class RunningSandbox:
         self._backup = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.backup_url = f"http://127.0.0.1:{self._backup.getsockname()[1]}"
         self._process: subprocess.Popen[bytes] | None = None
-        self._run("init", "--dir", str(directory), "--base-url", self.base_url)
-        self.identity: dict[str, Any] = json.loads((directory / "identity.json").read_text())
+        _give_identity(directory)
+        identity.make(directory, base_url=self.base_url)
+        self.identity: dict[str, Any] = json.loads((directory / identity.MERCHANT_FILE).read_text())
         self.wechatpay: dict[str, str] = self.identity["wechatpay"]
         self.control = Control(base_url=self.base_url, token=self.identity["control_token"])
 
@@ -120,7 +125,7 @@ class RunningSandbox:
                 start_new_session=True,
             )
         wait_until(self._ready, within_s=READY_WITHIN_S, what=f"the sandbox to answer; its log:\n{self.log()}")
-        self.identity = json.loads((self.directory / "identity.json").read_text())  # now with the backup host
+        self.identity = json.loads((self.directory / identity.MERCHANT_FILE).read_text())  # now with the backup host
         self.wechatpay = self.identity["wechatpay"]
         return self
 
@@ -156,8 +161,19 @@ class RunningSandbox:
         except requests.RequestException:
             return False
 
-    def _run(self, *arguments: str) -> None:
-        subprocess.run([sys.executable, "-m", "sandbox", *arguments], cwd=ROOT, env=_environment(), check=True)
+
+@cache
+def _identity_files() -> dict[str, bytes]:
+    """One identity is enough for all sandboxes of a run: its dozen of keys take seconds to make."""
+    with tempfile.TemporaryDirectory() as made:
+        subprocess.run([sys.executable, "-m", "sandbox", "init", "--dir", made], cwd=ROOT, env=_environment(), check=True)
+        return {path.name: path.read_bytes() for path in Path(made).iterdir()}
+
+
+def _give_identity(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name, content in _identity_files().items():
+        (directory / name).write_bytes(content)
 
 
 def wait_until(condition: Callable[[], Any], *, within_s: float = 10.0, what: str = "it") -> Any:

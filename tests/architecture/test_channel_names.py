@@ -60,20 +60,22 @@ def named_in(place, text):
     return {name for name, words in WORDS.items() if name not in own and words.search(text)}
 
 
-FOUND = {(place, name) for place, text in places() for name in named_in(place, text)}
+@pytest.fixture(scope="module")
+def found():
+    return {(place, name) for place, text in places() for name in named_in(place, text)}
 
 
 def is_listed(place, name):
     return any(place.startswith(where) and name_there in {name, "*"} for where, name_there in LISTED)
 
 
-def test_no_channel_is_known_by_name_but_in_its_folder_the_registry_and_the_listed_places():
-    assert sorted((place, name) for place, name in FOUND if not is_listed(place, name)) == []
+def test_no_channel_is_known_by_name_but_in_its_folder_the_registry_and_the_listed_places(found):
+    assert sorted((place, name) for place, name in found if not is_listed(place, name)) == []
 
 
 @pytest.mark.parametrize(("where", "name"), list(LISTED))
-def test_a_place_is_listed_only_as_long_as_it_names_one(where, name):
-    assert [place for place, found in FOUND if place.startswith(where) and name in {found, "*"}]
+def test_a_place_is_listed_only_as_long_as_it_names_one(where, name, found):
+    assert [place for place, named in found if place.startswith(where) and name in {named, "*"}]
 
 
 @pytest.mark.parametrize("name", list(CHANNELS))

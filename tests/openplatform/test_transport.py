@@ -293,6 +293,22 @@ def test_tls_answers_are_read_and_a_drip_over_tls_ends_at_the_deadline(peer, tls
     assert time.monotonic() - started < DEADLINE_S + SLACK_S
 
 
+def test_root_certificates_are_read_once_for_a_session_and_not_for_each_connection(peer, tls, monkeypatch):
+    def handler(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    read, original = [], ssl.SSLContext.load_verify_locations
+    monkeypatch.setattr(
+        ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: read.append(args[0]) or original(*args, **kwargs)
+    )
+    host = f"localhost:{peer(handler, tls=tls).port}"
+    session = transport.Session()
+    for _ in range(3):
+        assert call(host, scheme="https", session=session, private_hosts=frozenset({host})).status == 200
+    assert len(read) == len(set(read)) > 0
+
+
 def test_a_silent_tls_handshake_is_certainly_not_sent(peer, tls):
     server = peer(lambda connection: time.sleep(3))
     host = f"localhost:{server.port}"
