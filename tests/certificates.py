@@ -21,15 +21,20 @@ class Made:
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     @property
+    def key_pem(self) -> str:
+        plain = serialization.NoEncryption()
+        return self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode()
+
+    @property
     def serial(self) -> str:
         return f"{self.certificate.serial_number:X}"
 
 
 def make(
     name: str, *, now: datetime, by: Made | None = None, is_authority: bool | None = None,
-    lifetime: timedelta = timedelta(days=365), path_length: int | None = None, bits: int = 2048,
+    lifetime: timedelta = timedelta(days=365), path_length: int | None = None, bits: int = 2048, host: str = "",
 ) -> Made:  # fmt: skip
-    """Self-signed, or signed `by` another. `is_authority` None says nothing about it."""
+    """Self-signed, or signed `by` another; of a server with a `host`. `is_authority` None says nothing about it."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     subject = x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"), x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
@@ -44,4 +49,6 @@ def make(
     if is_authority is not None:
         constraints = x509.BasicConstraints(ca=is_authority, path_length=path_length if is_authority else None)
         builder = builder.add_extension(constraints, critical=True)
+    if host:
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
     return Made(certificate=builder.sign(by.key if by else key, hashes.SHA256()), key=key)

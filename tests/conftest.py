@@ -3,6 +3,7 @@
 The controller starts them; pytest-xdist's workers find them through the environment (config/settings_test.py).
 """
 
+import gc
 import json
 import os
 import shutil
@@ -26,6 +27,9 @@ CHROMIUM_ARGUMENTS = [
 ]  # fmt: skip
 
 LEFTOVER_AGE_S = 600
+
+# Thousands of collected tests are looked through at each collection of garbage: a sixth of all the time.
+gc.set_threshold(20_000, 20, 20)
 
 _servers: list = []
 
@@ -54,6 +58,10 @@ def _keep_to_a_database_of_the_store(worker: int) -> None:
     from django.conf import settings
 
     settings.REDIS_URL = f"{settings.REDIS_URL}?db={worker % 15 + 1}"
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

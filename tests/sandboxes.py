@@ -166,7 +166,8 @@ class RunningSandbox:
 def _identity_files() -> dict[str, bytes]:
     """One identity is enough for all sandboxes of a run: its dozen of keys take seconds to make."""
     with tempfile.TemporaryDirectory() as made:
-        subprocess.run([sys.executable, "-m", "sandbox", "init", "--dir", made], cwd=ROOT, env=_environment(), check=True)
+        command = [sys.executable, "-m", "sandbox", "init", "--dir", made]
+        subprocess.run(command, cwd=ROOT, env=_environment(), check=True)
         return {path.name: path.read_bytes() for path in Path(made).iterdir()}
 
 

@@ -6,18 +6,15 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from opentelemetry.sdk.trace import TracerProvider
 
 from openplatform import transport
 from openplatform.addresses import is_public
+from tests.certificates import make
 
 Handler = Callable[[socket.socket], None]
 DEADLINE_S = 0.6
@@ -251,20 +248,9 @@ def test_a_url_that_would_be_rewritten_after_signing_is_refused(peer):
 
 
 def certificate(directory: Path) -> ssl.SSLContext:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    cert = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    (directory / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-    (directory / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    made = make("localhost", now=datetime.now(UTC), is_authority=True, path_length=0, host="localhost")
+    (directory / "cert.pem").write_text(made.pem)
+    (directory / "key.pem").write_text(made.key_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
     return context
@@ -299,9 +285,12 @@ def test_root_certificates_are_read_once_for_a_session_and_not_for_each_connecti
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     read, original = [], ssl.SSLContext.load_verify_locations
-    monkeypatch.setattr(
-        ssl.SSLContext, "load_verify_locations", lambda *args, **kwargs: read.append(args[0]) or original(*args, **kwargs)
-    )
+
+    def counted(context: ssl.SSLContext, *args: object, **kwargs: object) -> None:
+        read.append(context)
+        original(context, *args, **kwargs)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
     host = f"localhost:{peer(handler, tls=tls).port}"
     session = transport.Session()
     for _ in range(3):
