@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, BinaryIO, Protocol
 
@@ -201,13 +201,24 @@ class _TLSPool(HTTPSConnectionPool):
 class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        context = ssl.create_default_context(cafile=certifi.where())
-        context.sslsocket_class = _DeadlineTLSSocket
-        self.poolmanager = PoolManager(num_pools=16, maxsize=8, block=False, ssl_context=context)
+        self.poolmanager = PoolManager(num_pools=16, maxsize=8, block=False)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
 
+    def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:
+        host, pool = super().build_connection_pool_key_attributes(*args, **kwargs)
+        if host["scheme"] == "https":
+            pool["ssl_context"] = self._tls_context
+        return host, pool
+
+    @cached_property
+    def _tls_context(self) -> ssl.SSLContext:
+        """Reading all root certificates takes longer than a handshake: once, and not where nobody speaks TLS."""
+        context = ssl.create_default_context(cafile=certifi.where())
+        context.sslsocket_class = _DeadlineTLSSocket
+        return context
+
     def cert_verify(self, *args: Any, **kwargs: Any) -> None:
-        """The context above verifies. The library would have each connection read all root certificates once more."""
+        """The context verifies. The library would have each connection read the root certificates once more."""
 
 
 class _NoRedirects(requests.Session):

@@ -11,9 +11,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.emptying import Emptying
 from tests.lent_keys import lending
@@ -28,8 +30,6 @@ CHROMIUM_ARGUMENTS = [
 
 LEFTOVER_AGE_S = 600
 
-# Thousands of collected tests are looked through at each collection of garbage: a sixth of all the time.
-gc.set_threshold(20_000, 20, 20)
 
 _servers: list = []
 
@@ -61,6 +61,7 @@ def _keep_to_a_database_of_the_store(worker: int) -> None:
 
 
 def pytest_collection_finish() -> None:
+    """Else every look for garbage goes through thousands of collected tests."""
     gc.freeze()
 
 
@@ -188,9 +189,14 @@ def forget_cached_rows() -> None:
 @pytest.fixture(autouse=True)
 def nothing_counted() -> None:
     """All tests come from one address, and more of their requests are refused than an address may have refused."""
-    import redis
     from django.conf import settings
 
-    with redis.Redis.from_url(settings.REDIS_URL) as client:
-        for key in client.scan_iter("limit:*"):
-            client.delete(key)
+    client = _counters(settings.REDIS_URL)
+    for key in client.scan_iter("limit:*"):
+        client.delete(key)
+
+
+@cache
+def _counters(url: str) -> redis.Redis:
+    """Kept: to make a client and its connection, the library reads its own version from a file, twice."""
+    return redis.Redis.from_url(url)

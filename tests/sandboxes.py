@@ -179,12 +179,13 @@ def _give_identity(directory: Path) -> None:
 
 def wait_until(condition: Callable[[], Any], *, within_s: float = 10.0, what: str = "it") -> Any:
     """Look again and again; returns the first true value. Fails the test after `within_s` seconds."""
-    until = time.monotonic() + within_s
+    until, pause_s = time.monotonic() + within_s, 0.01
     while time.monotonic() < until:
         value = condition()
         if value:
             return value
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        pause_s = min(0.1, 1.3 * pause_s)  # whoever waits long, waits for somebody who needs the processor
     raise AssertionError(f"waited {within_s} s for {what}")
 
 

@@ -85,6 +85,11 @@ def call(host: str, *, scheme: str = "http", deadline_s: float = DEADLINE_S, **k
     return transport.send(**(arguments | kwargs))
 
 
+def answer_ok(connection: socket.socket) -> None:
+    read_request(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
 def answer_forever(chunk: bytes, pause_s: float, *, first: bytes = b"") -> Handler:
     def handler(connection: socket.socket) -> None:
         read_request(connection)
@@ -264,11 +269,7 @@ def tls(tmp_path, monkeypatch) -> ssl.SSLContext:
 
 
 def test_tls_answers_are_read_and_a_drip_over_tls_ends_at_the_deadline(peer, tls):
-    def handler(connection: socket.socket) -> None:
-        read_request(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-    good = peer(handler, tls=tls)
+    good = peer(answer_ok, tls=tls)
     host = f"localhost:{good.port}"
     assert call(host, scheme="https", private_hosts=frozenset({host})).body == b"ok"
     drip = peer(HANGS["drips its body"], tls=tls)
@@ -280,10 +281,6 @@ def test_tls_answers_are_read_and_a_drip_over_tls_ends_at_the_deadline(peer, tls
 
 
 def test_root_certificates_are_read_once_for_a_session_and_not_for_each_connection(peer, tls, monkeypatch):
-    def handler(connection: socket.socket) -> None:
-        read_request(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-
     read, original = [], ssl.SSLContext.load_verify_locations
 
     def counted(context: ssl.SSLContext, *args: object, **kwargs: object) -> None:
@@ -291,8 +288,7 @@ def test_root_certificates_are_read_once_for_a_session_and_not_for_each_connecti
         original(context, *args, **kwargs)
 
     monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
-    host = f"localhost:{peer(handler, tls=tls).port}"
-    session = transport.Session()
+    host, session = f"localhost:{peer(answer_ok, tls=tls).port}", transport.Session()
     for _ in range(3):
         assert call(host, scheme="https", session=session, private_hosts=frozenset({host})).status == 200
     assert len(read) == len(set(read)) > 0
