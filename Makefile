@@ -56,6 +56,7 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/idgen/bench.py
 	@$(BIN)/python tests/benchmarks/limits/bench.py
 	@$(BIN)/python tests/benchmarks/gate/bench.py
+	@$(BIN)/python tests/benchmarks/peers/bench.py
 	@$(BIN)/python tests/benchmarks/bulkhead/bench.py
 
 soak: $(VENV)/dev.stamp

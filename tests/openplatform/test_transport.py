@@ -1,12 +1,12 @@
 """A peer may do what it likes: the call ends by its deadline, and says whether the peer can have acted."""
 
 import io
+import os
 import socket
 import ssl
-import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,43 +14,10 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from openplatform import transport
 from openplatform.addresses import is_public
-from tests.certificates import make
+from tests.openplatform.peers import BODY, Handler, Peer, answer_forever, answer_ok, read_request, server_tls
 
-Handler = Callable[[socket.socket], None]
 DEADLINE_S = 0.6
-BODY = b"{}"
 SLACK_S = 1.5  # a busy machine; every peer here would hold a caller for far longer
-
-
-class Peer:
-    """A server on a free port whose every connection is handled by `handler`."""
-
-    def __init__(self, handler: Handler, *, tls: ssl.SSLContext | None = None) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.host = f"127.0.0.1:{self.port}"
-        self.connections = 0
-        self.handler, self.tls = handler, tls
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=[connection], daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        try:
-            if self.tls is not None:
-                connection = self.tls.wrap_socket(connection, server_side=True)
-            self.handler(connection)
-        except OSError:
-            pass
-        finally:
-            connection.close()
 
 
 @pytest.fixture
@@ -66,39 +33,12 @@ def peer() -> Iterator[Callable[..., Peer]]:
         one.listener.close()
 
 
-def read_request(connection: socket.socket) -> bytes:
-    """A whole request, its body too: a server that closes on unread bytes makes the kernel take back its answer."""
-    data = b""
-    while b"\r\n\r\n" not in data or not data.endswith(BODY):
-        chunk = connection.recv(65536)
-        if not chunk:
-            return data
-        data += chunk
-    return data
-
-
 def call(host: str, *, scheme: str = "http", deadline_s: float = DEADLINE_S, **kwargs: object) -> transport.Reply:
     arguments: dict = {
         "method": "POST", "url": f"{scheme}://{host}/pay", "headers": {}, "body": BODY, "deadline_s": deadline_s,
         "connect_s": 0.4, "bytes_max": 1_000_000, "private_hosts": frozenset({host}), "session": transport.Session(),
     }  # fmt: skip
     return transport.send(**(arguments | kwargs))
-
-
-def answer_ok(connection: socket.socket) -> None:
-    read_request(connection)
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-
-def answer_forever(chunk: bytes, pause_s: float, *, first: bytes = b"") -> Handler:
-    def handler(connection: socket.socket) -> None:
-        read_request(connection)
-        connection.sendall(first)
-        for _ in range(2_000):
-            connection.sendall(chunk)
-            time.sleep(pause_s)
-
-    return handler
 
 
 def test_a_whole_answer_comes_back_as_raw_bytes(peer):
@@ -138,6 +78,21 @@ def test_a_body_without_end_stops_at_the_cap(peer):
     with pytest.raises(transport.NoAnswer) as caught:
         call(peer(answer_forever(b"x" * 65536, 0, first=head)).host, bytes_max=200_000, deadline_s=5)
     assert caught.value.reason == "body_too_large"
+
+
+def test_what_is_poured_out_is_not_kept_in_memory(peer):
+    """A hundred megabytes: too many are given up at the cap, and those that are wanted go to a file as they come."""
+    pour = answer_forever(b"x" * 65_536, 0, first=b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+    tracemalloc.start()
+    try:
+        with pytest.raises(transport.NoAnswer, match="body_too_large"):
+            call(peer(pour).host, deadline_s=60)
+        with Path(os.devnull).open("wb") as nowhere:
+            assert call(peer(pour).host, bytes_max=100_000_000, deadline_s=60, into=nowhere).status == 200
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * 1024 * 1024
 
 
 def test_a_redirect_is_an_answer_and_is_not_followed(peer):
@@ -252,18 +207,9 @@ def test_a_url_that_would_be_rewritten_after_signing_is_refused(peer):
         call("127.0.0.1:1", url="http://127.0.0.1:1/a|b")
 
 
-def certificate(directory: Path) -> ssl.SSLContext:
-    made = make("localhost", now=datetime.now(UTC), is_authority=True, path_length=0, host="localhost")
-    (directory / "cert.pem").write_text(made.pem)
-    (directory / "key.pem").write_text(made.key_pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "cert.pem", directory / "key.pem")
-    return context
-
-
 @pytest.fixture
 def tls(tmp_path, monkeypatch) -> ssl.SSLContext:
-    context = certificate(tmp_path)
+    context = server_tls(tmp_path)
     monkeypatch.setattr("openplatform.transport.certifi.where", lambda: str(tmp_path / "cert.pem"))
     return context
 
@@ -304,7 +250,7 @@ def test_a_silent_tls_handshake_is_certainly_not_sent(peer, tls):
 
 
 def test_a_certificate_of_an_unknown_authority_is_certainly_not_sent(peer, tmp_path):
-    server = peer(lambda connection: time.sleep(1), tls=certificate(tmp_path))
+    server = peer(lambda connection: time.sleep(1), tls=server_tls(tmp_path))
     host = f"localhost:{server.port}"
     with pytest.raises(transport.NotSent) as caught:
         call(host, scheme="https", private_hosts=frozenset({host}))

@@ -4,8 +4,9 @@
 
 Real PostgreSQL, Valkey, sandbox and Celery workers, our own operations and sweeps; four places in each row. Every
 second RATE orders go to a channel of which every call hangs, and RATE to one that is well. A wait is from the order's
-row to the channel's answer in it, so it holds that answer's own time; ratios are to the row in which nothing hangs. The
-rows run one after the other on one machine: compare inside a table, and only when nobody else is busy there.
+row to the channel's answer in it, so it holds that answer's own time; ratios are to the row in which nothing hangs. At
+the end the channel that hung is well again, and "drained" is how long until nothing of it is due any more. The rows run
+one after the other on one machine: compare inside a table, and only when nobody else is busy there.
 """
 
 import argparse
@@ -30,6 +31,7 @@ HUNG, WELL, SHARED = "wechatpay", "alipay", "channel.shared"
 DEADLINE_S, NO_DEADLINE_S = 2, 600
 PLACES = 4
 WARM_WITHIN_S = 60
+DRAINED_WITHIN_S = 30
 AFTERWARDS_S = 3.0  # what is not answered so long after the last order was not answered in time
 
 
@@ -127,7 +129,6 @@ def run(row, *, shop, sandbox, directory, options):
     from django.utils import timezone
 
     from openplatform.hints import send_now
-    from payments.models import Payment
 
     sandbox.control.reset()
     workers = Workers(row, directory)
@@ -147,12 +148,31 @@ def run(row, *, shop, sandbox, directory, options):
             if number % (2 * options.rate) == 0:
                 sweep(row, since=began_at)
         time.sleep(AFTERWARDS_S)
-        waits = waits_of(healthy)
-        due = Payment.objects.filter(channel=HUNG, created_at__gte=began_at, next_check_at__lte=timezone.now())
-        return len(waits), len(healthy), waits, due.count()
+        waits, due = waits_of(healthy), due_of_hung(since=began_at)
+        return len(waits), len(healthy), waits, due, drain(row, sandbox=sandbox, since=began_at)
     finally:
         workers.kill()
         forget(row, sandbox)
+
+
+def due_of_hung(*, since):
+    from django.utils import timezone
+
+    from payments.models import Payment
+
+    return Payment.objects.filter(channel=HUNG, created_at__gte=since, next_check_at__lte=timezone.now()).count()
+
+
+def drain(row, *, sandbox, since):
+    """The channel answers again: seconds until nothing of it is due, None when that takes too long."""
+    sandbox.control.call("DELETE", "faults")
+    started = time.monotonic()
+    while (passed_s := time.monotonic() - started) < DRAINED_WITHIN_S:
+        if not due_of_hung(since=since):
+            return passed_s
+        sweep(row, since=since)
+        time.sleep(0.1)
+    return None
 
 
 def warm_up(row, *, shop):
@@ -211,16 +231,17 @@ def show(results):
     baseline = results[0][1][2]
     p99_of = lambda waits: waits[min(len(waits) - 1, int(0.99 * len(waits)))]  # noqa: E731
     print(f"load of the machine before: {LOAD:.1f} on {os.cpu_count()} processors\n")
-    print("| 4 places | healthy answered | wait p50, s | wait p99, s | × p50 | × p99 | hung and due |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    for row, (done, count, waits, due) in results:
+    print("| 4 places | healthy answered | wait p50, s | wait p99, s | × p50 | × p99 | hung and due | drained, s |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
+    for row, (done, count, waits, due, drained_s) in results:
         if waits:
             p50, p99 = statistics.median(waits), p99_of(waits)
             ratios = f"{p50 / statistics.median(baseline):.1f} | {p99 / p99_of(baseline):.1f}"
             figures = f"{p50:.2f} | {p99:.2f} | {ratios}"
         else:
             figures = "– | – | – | –"
-        print(f"| {row.name} | {done}/{count} | {figures} | {due} |", flush=True)
+        drained = "–" if drained_s is None else f"{drained_s:.1f}"
+        print(f"| {row.name} | {done}/{count} | {figures} | {due} | {drained} |", flush=True)
 
 
 def main():
