@@ -10,12 +10,15 @@ from tests.json_ids import scanned
 
 
 class MerchantServer:
-    """Answers each connection by `behaviour(connection)` after it has read one request, which it keeps."""
+    """Answers each connection by `behaviour(connection)` after it has read one request, which it keeps.
 
-    def __init__(self, behaviour):
+    Who is not `for_us` is hung up on: a moment ago this port was somebody else's, who may still be called.
+    """
+
+    def __init__(self, behaviour, *, for_us=lambda request: True):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
-        self.behaviour, self.requests = behaviour, []
+        self.behaviour, self.for_us, self.requests = behaviour, for_us, []
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -37,8 +40,10 @@ class MerchantServer:
     def _serve(self, connection):
         with connection:
             try:
-                self.requests.append(Received(read_request(connection)))
-                self.behaviour(connection)
+                request = Received(read_request(connection))
+                if self.for_us(request):
+                    self.requests.append(request)
+                    self.behaviour(connection)
             except OSError:
                 pass
 
@@ -108,8 +113,8 @@ def says_nonsense(connection):
 
 
 @contextmanager
-def merchant_server(behaviour):
-    server = MerchantServer(behaviour)
+def merchant_server(behaviour, **options):
+    server = MerchantServer(behaviour, **options)
     try:
         yield server
     finally:

@@ -80,6 +80,8 @@ def config(port=1, **changes):
 def platform(*script):
     """A server that speaks `script`; its `requests` are what reached it."""
     behaviour = Platform(*script)
-    with merchant_server(behaviour) as server:
+    with merchant_server(
+        behaviour, for_us=lambda request: APP_ID in request.headers.get("Authorization", "")
+    ) as server:
         behaviour.server = server
         yield server
