@@ -1,12 +1,20 @@
-"""Certificates made for a test: self-signed ones, and chains below an authority."""
+"""Keys and certificates for tests: self-signed ones, and chains below an authority."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+
+
+@cache
+def private_key(pem: str) -> Any:
+    """Read once: whether an RSA key is one, takes thirty signatures' time to find out."""
+    return serialization.load_pem_private_key(pem.encode(), password=None)
 
 
 @dataclass(frozen=True)

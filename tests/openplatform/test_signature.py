@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from openplatform.authorization import parse_authorization
 from openplatform.signature import RsaPublicKey, answer_message, request_message, sign_rsa
+from tests.certificates import private_key
 from tests.openplatform.harness import a_key, public_pem
 
 VECTORS = {
@@ -18,10 +19,10 @@ VECTORS = {
 }
 
 
-def private_key(vector):
+def key_of(vector):
     if "private_key_ref" in vector:
         vector = VECTORS[vector["private_key_ref"].split(".")[0]]
-    return load_pem_private_key(vector["private_key_pem"].encode(), password=None)
+    return private_key(vector["private_key_pem"])
 
 
 def public_key(vector):
@@ -38,7 +39,7 @@ def test_the_five_line_string_is_the_published_one():
         body=vector["body"].encode(),
     )  # fmt: skip
     assert message == vector["message"].encode()
-    assert sign_rsa(private_key(vector), message) == vector["expected_signature"]
+    assert sign_rsa(key_of(vector), message) == vector["expected_signature"]
 
 
 def test_the_string_of_a_get_ends_with_an_empty_line():
@@ -46,13 +47,13 @@ def test_the_string_of_a_get_ends_with_an_empty_line():
     _get, target, timestamp, nonce, *_ = vector["message"].split("\n")
     message = request_message(method="GET", target=target, timestamp=timestamp, nonce=nonce, body=b"")
     assert message == vector["message"].encode()
-    assert sign_rsa(private_key(vector), message) == vector["expected_signature"]
+    assert sign_rsa(key_of(vector), message) == vector["expected_signature"]
 
 
 @pytest.mark.parametrize("name", ["wx-jsapi-paysign", "wx-req-sign-upload-meta", "wx-go-sign", "wx-java-sign"])
 def test_other_published_signatures_are_ours_too(name):
     vector = VECTORS[name]
-    assert sign_rsa(private_key(vector), vector["message"].encode()) == vector["expected_signature"]
+    assert sign_rsa(key_of(vector), vector["message"].encode()) == vector["expected_signature"]
 
 
 @pytest.mark.parametrize("name", ["wx-resp-verify", "wx-go-notify"])

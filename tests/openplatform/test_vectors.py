@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
     load_pem_public_key,
 )
 from django.core.management import CommandError, call_command
@@ -32,7 +31,7 @@ from openplatform.models import AppKey, PlatformKey
 from openplatform.models.keys import PlatformKeyStatus
 from openplatform.vectors import VECTORS_FILE, rendered
 from openplatform.vectors.keys import SPECS, WARNING
-from tests import factories
+from tests import certificates, factories
 from tests.openplatform import harness
 from tests.openplatform import openssl as command
 from tests.openplatform.platforms import config
@@ -153,7 +152,7 @@ def test_the_client_builds_the_same_string_and_signature(vector):
     merchant = KEYS[vector["key"]]
     ours = config(
         app_id=APP_ID, serial_no=merchant["serial_no"],
-        private_key=load_pem_private_key(merchant["private_key_pem"].encode(), password=None),
+        private_key=certificates.private_key(merchant["private_key_pem"]),
     )  # fmt: skip
     headers = signing.request_headers(
         ours, method=given["method"], target=given["target"], body=body_of(vector), nonce=given["nonce"],
@@ -250,7 +249,7 @@ def to(direction):
 
 
 def private_key(name):
-    return load_pem_private_key(KEYS[name]["private_key_pem"].encode(), password=None)
+    return certificates.private_key(KEYS[name]["private_key_pem"])
 
 
 def test_there_is_an_envelope_of_each_sort_and_each_bad_one_says_why():

@@ -9,9 +9,10 @@ from urllib.parse import parse_qsl
 import requests
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
+from tests.certificates import private_key
 from tests.sandbox.callers import Got, new_number
 from tests.sandboxes import RunningSandbox
 
@@ -25,7 +26,7 @@ class AlipayCaller:
     def __init__(self, sandbox: RunningSandbox, *, notify_url: str, in_cert_mode: bool = False) -> None:
         self.sandbox, self.identity, self.notify_url = sandbox, sandbox.identity["alipay"], notify_url
         self.in_cert_mode = in_cert_mode
-        self.key = load_pem_private_key(self.identity["app_private_key_pem"].encode(), password=None)
+        self.key = private_key(self.identity["app_private_key_pem"])
         self.session = requests.Session()
         self.session.trust_env = False
 

@@ -14,10 +14,11 @@ import requests
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 from urllib3.util import SKIP_HEADER
 
+from tests.certificates import private_key
 from tests.sandboxes import RunningSandbox
 
 _numbers = itertools.count(1)
@@ -32,7 +33,7 @@ class Caller:
 
     def __init__(self, sandbox: RunningSandbox, *, notify_url: str) -> None:
         self.sandbox, self.identity, self.notify_url = sandbox, sandbox.wechatpay, notify_url
-        self.key = load_pem_private_key(self.identity["merchant_private_key_pem"].encode(), password=None)
+        self.key = private_key(self.identity["merchant_private_key_pem"])
         self.session = requests.Session()
         self.session.trust_env = False
 

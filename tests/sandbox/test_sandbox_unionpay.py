@@ -11,8 +11,9 @@ import pytest
 import requests
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from tests.certificates import private_key
 from tests.sandbox.callers import Receiver, new_number
 from tests.sandbox.test_sandbox_phone import BACK, Browser
 from tests.sandboxes import RunningSandbox, wait_until
@@ -29,7 +30,7 @@ def digest(params: dict[str, Any]) -> bytes:
 class UnionPayCaller:
     def __init__(self, sandbox: RunningSandbox, *, notify_url: str) -> None:
         self.sandbox, self.identity, self.notify_url = sandbox, sandbox.identity["unionpay"], notify_url
-        self.key = load_pem_private_key(self.identity["merchant_private_key_pem"].encode(), password=None)
+        self.key = private_key(self.identity["merchant_private_key_pem"])
 
     def genuine(self, params: dict[str, Any]) -> bool:
         key = load_pem_public_key(self.identity["platform_public_key_pem"].encode())

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import OperationalError, connection
@@ -17,6 +17,7 @@ from openplatform.models import Notification
 from payments.models import Callback, Case, LedgerEntry, Order, Refund
 from payments.states import OrderStatus, RefundStatus
 from tests import factories
+from tests.certificates import private_key
 from tests.factories import again, the_payment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,7 +37,7 @@ def envelope(plain: dict, *, kind: str, event_type: str, callback_id: str, api_k
 
 
 def signed(body: bytes, **changes: str) -> dict[str, str]:
-    private = serialization.load_pem_private_key(factories.key_pair()[0].encode(), password=None)
+    private = private_key(factories.key_pair()[0])
     timestamp, nonce = str(int(time.time()) - int(changes.get("late_by_s", "0"))), secrets.token_hex(8)
     signature = private.sign(f"{timestamp}\n{nonce}\n".encode() + body + b"\n", PKCS1v15(), hashes.SHA256())
     headers = {
