@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 
 from openplatform.lengths import length_text
 from openplatform.models import Notification
+from openplatform.models.notification import AttemptKind
 from payments.console import cells, words
 from payments.console.order_file import OrderFile
 from payments.models import Door, Payment, Refund
@@ -173,6 +174,8 @@ def _delivery(notification: Notification, *, now: datetime) -> Said:
     }  # fmt: skip
     match notification.status:
         case "delivered":
+            sign_tests = sum(attempt.kind == AttemptKind.SIGN_TEST for attempt in notification.attempts.all())
+            facts["count"] = notification.attempts_count - sign_tests  # they come after the delivery
             return Said("good", _("Yes: %(event)s at %(at)s, attempt %(count)s") % facts)
         case "held":
             return Said("bad", _("No: %(event)s was given up after %(count)s attempts; replay it") % facts)

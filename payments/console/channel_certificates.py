@@ -19,7 +19,7 @@ NUMBER = cells.own_number(title=_("channel certificate"))
 
 @admin.register(ChannelCertificate)
 class ChannelCertificateAdmin(ReadOnlyAdmin):
-    list_display = [NUMBER, columns.ACCOUNT, SERIAL, FROM, UNTIL, FETCHED]
+    list_display = [NUMBER, columns.ACCOUNT, UNTIL, SERIAL, FROM, FETCHED]
     ordering = ["-id"]
     own_numbers = ("pk", "account")
     own_texts = ("serial",)

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from openplatform.models import Notification, NotificationAttempt
+from openplatform.models.notification import AttemptKind
 from openplatform.tracing import trace_id_of
 from payments.console import cells, words
 from payments.console.order_file import OrderFile
@@ -128,10 +129,21 @@ def _owed(notification: Notification) -> Moment:
 def _tried(attempt: NotificationAttempt, notification: Notification) -> Moment:
     arrived = attempt.status_code is not None and attempt.status_code in HTTP_OK
     said = f"HTTP {attempt.status_code}" if attempt.status_code else attempt.error
+    icon, tone, because = "send", "good" if arrived else "bad", "" if arrived else attempt.response_excerpt
+    what = _("Told the merchant, attempt %(number)s: %(said)s, %(milliseconds)s ms")
+    if attempt.kind == AttemptKind.SIGN_TEST:
+        icon, (tone, what), because = "policy", _sign_test(arrived=arrived, answered=bool(attempt.status_code)), ""
     return Moment(
-        at=attempt.attempted_at, rank=TRIED, key=attempt.pk, icon="send", tone="good" if arrived else "bad",
-        what=_("Told the merchant, attempt %(number)s: %(said)s, %(milliseconds)s ms")
-        % {"number": attempt.attempt_no, "said": said, "milliseconds": attempt.duration_ms},
-        code=notification.event_type, subject=str(notification.pk), url=cells.page_of(notification),
-        because="" if arrived else attempt.response_excerpt,
+        at=attempt.attempted_at, rank=TRIED, key=attempt.pk, icon=icon, tone=tone,
+        what=what % {"number": attempt.attempt_no, "said": said, "milliseconds": attempt.duration_ms},
+        code=notification.event_type, subject=str(notification.pk), url=cells.page_of(notification), because=because,
     )  # fmt: skip
+
+
+def _sign_test(*, arrived: bool, answered: bool) -> tuple[str, str]:
+    """Tone and words: the one attempt that is well when it is refused."""
+    if arrived:
+        return "bad", _("Their server took a notification that we had signed wrongly, and a forger's too (%(said)s)")
+    if answered:
+        return "good", _("Their server refused a notification that we had signed wrongly, as it should (%(said)s)")
+    return "quiet", _("A notification that we had signed wrongly had no answer (%(said)s)")

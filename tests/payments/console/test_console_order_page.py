@@ -8,7 +8,7 @@ from django.utils import translation
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from openplatform.models import Notification
+from openplatform.models import Notification, NotificationAttempt
 from payments.channels.base import Accepted, RefundState, Rejected, TradeFacts, TradeState, Unknown
 from payments.console.answers import answers
 from payments.console.order_file import read_order_file
@@ -207,6 +207,28 @@ def test_the_timeline_tells_everything_once_and_in_order():
         ("outgoing_mail", "refund.succeeded"),
         ("report", "AMOUNT_MISMATCH"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tone", "words"),
+    [
+        ({"status_code": 401}, "good", "refused a notification that we had signed wrongly, as it should (HTTP 401)"),
+        ({"status_code": 200}, "bad", "took a notification that we had signed wrongly, and a forger's too (HTTP 200)"),
+        ({"status_code": None, "error": "deadline"}, "quiet", "signed wrongly had no answer (deadline)"),
+    ],
+    ids=["refused", "taken", "silent"],
+)
+def test_a_wrongly_signed_notification_is_no_second_delivery_and_is_well_when_it_is_refused(outcome, tone, words):
+    order = factories.a_paid_order(notify_url=stories.NOTIFY_URL)
+    notification = stories.the_notification(order)
+    stories.tell(notification, now=NOW, status_code=204)
+    notification.refresh_from_db()
+    notification.count_sign_test()
+    NotificationAttempt.record(claimed=notification, attempted_at=NOW, duration_ms=6, **outcome)
+    assert said(order)[3] == ("good", "Yes: order.succeeded at 2026-01-02 12:00:00, attempt 1")
+    last = timeline(read_order_file(order))[-1]
+    assert last.tone == tone
+    assert last.what.endswith(words)
 
 
 def test_the_timeline_says_from_where_to_where_and_because_of_what():
