@@ -99,12 +99,12 @@ class Shop:
 
         from openplatform.models import App, Merchant
         from payments.models import ChannelAccount
-        from payments.operations.demo import SANDBOX_ACCOUNTS
+        from payments.operations.demo import sandbox_account
 
         now = timezone.now() - timedelta(minutes=5)
         merchant = Merchant.register(name="bench", now=now)
         for channel in (HUNG, WELL):
-            settings, secrets = SANDBOX_ACCOUNTS[channel](sandbox.identity)
+            settings, secrets = sandbox_account(channel, sandbox.identity)
             ChannelAccount.register(
                 merchant=merchant, channel=channel, name=channel, settings=settings, secrets=secrets, is_sandbox=True,
                 now=now,
