@@ -17,7 +17,7 @@ from sandbox import calls, clock, deliveries, ledger, runtime
 from sandbox.models import Notification, PayOrder, Refund
 
 DELIVERIES_MAX = 16
-LOOK_EVERY_S = 2.0  # whatever is due sooner wakes us
+LOOK_EVERY_S = 2.0  # what is due sooner wakes us; an order expires at the latest when somebody asks for it
 SOONEST_S = 0.002
 PRUNE_EVERY = 600  # looks
 log = logging.getLogger("sandbox.background")

@@ -30,7 +30,6 @@ CHROMIUM_ARGUMENTS = [
 
 LEFTOVER_AGE_S = 600
 
-
 _servers: list = []
 
 
