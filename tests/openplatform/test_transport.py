@@ -257,6 +257,13 @@ def test_a_certificate_of_an_unknown_authority_is_certainly_not_sent(peer, tmp_p
     assert caught.value.reason == "tls_failed"
 
 
+def test_a_certificate_for_another_name_is_certainly_not_sent(peer, tls):
+    host = peer(answer_ok, tls=tls).host  # an address, and the certificate says localhost
+    with pytest.raises(transport.NotSent) as caught:
+        call(host, scheme="https")
+    assert caught.value.reason == "tls_failed"
+
+
 def test_a_connection_that_one_caller_may_open_is_not_lent_to_one_who_may_not(peer):
     def handler(connection: socket.socket) -> None:
         while read_request(connection):
