@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, BinaryIO, Protocol
 
@@ -199,6 +199,8 @@ class _TLSPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
+    _context: ssl.SSLContext | None = None  # of one thread, as its session is
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager = PoolManager(num_pools=16, maxsize=8, block=False)
@@ -207,15 +209,15 @@ class _Adapter(HTTPAdapter):
     def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:
         host, pool = super().build_connection_pool_key_attributes(*args, **kwargs)
         if host["scheme"] == "https":
-            pool["ssl_context"] = self._tls_context
+            pool["ssl_context"] = self._tls_context()
         return host, pool
 
-    @cached_property
     def _tls_context(self) -> ssl.SSLContext:
         """Reading all root certificates takes longer than a handshake: once, and not where nobody speaks TLS."""
-        context = ssl.create_default_context(cafile=certifi.where())
-        context.sslsocket_class = _DeadlineTLSSocket
-        return context
+        if self._context is None:
+            self._context = ssl.create_default_context(cafile=certifi.where())
+            self._context.sslsocket_class = _DeadlineTLSSocket
+        return self._context
 
     def cert_verify(self, *args: Any, **kwargs: Any) -> None:
         """The context verifies. The library would have each connection read the root certificates once more."""

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command. `serve` and `demo-merchant` replace this process by their server and do not return."""
+    """Run one command. `serve` and `demo-merchant` are their server from then on, and return when it ends."""
     options = _parser().parse_args(arguments)
     return int(options.run(options))
 

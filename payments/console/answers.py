@@ -174,8 +174,8 @@ def _delivery(notification: Notification, *, now: datetime) -> Said:
     }  # fmt: skip
     match notification.status:
         case "delivered":
-            sign_tests = sum(attempt.kind == AttemptKind.SIGN_TEST for attempt in notification.attempts.all())
-            facts["count"] = notification.attempts_count - sign_tests  # they come after the delivery
+            tries = [one.attempt_no for one in notification.attempts.all() if one.kind != AttemptKind.SIGN_TEST]
+            facts["count"] = max(tries, default=notification.attempts_count)
             return Said("good", _("Yes: %(event)s at %(at)s, attempt %(count)s") % facts)
         case "held":
             return Said("bad", _("No: %(event)s was given up after %(count)s attempts; replay it") % facts)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 
 from django.utils.translation import gettext as _
 
@@ -16,7 +17,7 @@ from payments.money import yuan_text
 
 # One transaction writes several rows with one time. This is the order in which they explain each other.
 TOLD, MOVED, POSTED, CASE, OWED, TRIED = range(6)
-HTTP_OK = range(200, 300)
+HTTP_OK, HTTP_REFUSED = range(200, 300), range(400, 500)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +128,12 @@ def _owed(notification: Notification) -> Moment:
 
 
 def _tried(attempt: NotificationAttempt, notification: Notification) -> Moment:
-    arrived = attempt.status_code is not None and attempt.status_code in HTTP_OK
+    arrived = attempt.status_code in HTTP_OK
     said = f"HTTP {attempt.status_code}" if attempt.status_code else attempt.error
     icon, tone, because = "send", "good" if arrived else "bad", "" if arrived else attempt.response_excerpt
     what = _("Told the merchant, attempt %(number)s: %(said)s, %(milliseconds)s ms")
     if attempt.kind == AttemptKind.SIGN_TEST:
-        icon, (tone, what), because = "policy", _sign_test(arrived=arrived, answered=bool(attempt.status_code)), ""
+        icon, (tone, what), because = "policy", _sign_test(attempt.status_code), ""
     return Moment(
         at=attempt.attempted_at, rank=TRIED, key=attempt.pk, icon=icon, tone=tone,
         what=what % {"number": attempt.attempt_no, "said": said, "milliseconds": attempt.duration_ms},
@@ -140,10 +141,10 @@ def _tried(attempt: NotificationAttempt, notification: Notification) -> Moment:
     )  # fmt: skip
 
 
-def _sign_test(*, arrived: bool, answered: bool) -> tuple[str, str]:
+def _sign_test(status_code: int | None) -> tuple[str, str]:
     """Tone and words: the one attempt that is well when it is refused."""
-    if arrived:
+    if status_code in HTTP_OK:
         return "bad", _("Their server took a notification that we had signed wrongly, and a forger's too (%(said)s)")
-    if answered:
+    if status_code in HTTP_REFUSED and status_code != HTTPStatus.TOO_MANY_REQUESTS:
         return "good", _("Their server refused a notification that we had signed wrongly, as it should (%(said)s)")
-    return "quiet", _("A notification that we had signed wrongly had no answer (%(said)s)")
+    return "quiet", _("A notification that we had signed wrongly was neither taken nor refused (%(said)s)")

@@ -58,7 +58,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 def answer_ok(connection: socket.socket) -> None:
     read_request(connection)
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 
 
 def answer_forever(chunk: bytes, pause_s: float, *, first: bytes = b"") -> Handler:

@@ -214,9 +214,14 @@ def test_the_timeline_tells_everything_once_and_in_order():
     [
         ({"status_code": 401}, "good", "refused a notification that we had signed wrongly, as it should (HTTP 401)"),
         ({"status_code": 200}, "bad", "took a notification that we had signed wrongly, and a forger's too (HTTP 200)"),
-        ({"status_code": None, "error": "deadline"}, "quiet", "signed wrongly had no answer (deadline)"),
+        ({"status_code": 502}, "quiet", "signed wrongly was neither taken nor refused (HTTP 502)"),
+        (
+            {"status_code": None, "error": "deadline"},
+            "quiet",
+            "signed wrongly was neither taken nor refused (deadline)",
+        ),
     ],
-    ids=["refused", "taken", "silent"],
+    ids=["refused", "taken", "broken", "silent"],
 )
 def test_a_wrongly_signed_notification_is_no_second_delivery_and_is_well_when_it_is_refused(outcome, tone, words):
     order = factories.a_paid_order(notify_url=stories.NOTIFY_URL)
