@@ -234,6 +234,9 @@ def test_a_wrongly_signed_notification_is_no_second_delivery_and_is_well_when_it
     last = timeline(read_order_file(order))[-1]
     assert last.tone == tone
     assert last.what.endswith(words)
+    notification.replay(now=NOW)
+    stories.tell(notification, now=NOW, status_code=204)
+    assert said(order)[3] == ("good", "Yes: order.succeeded at 2026-01-02 12:00:00, attempt 3")
 
 
 def test_the_timeline_says_from_where_to_where_and_because_of_what():
