@@ -149,6 +149,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureDef)
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+    # To drop a database, the server writes down all that it has in memory of every other one: it takes its time.
+    connection.settings_dict["OPTIONS"] = connection.settings_dict["OPTIONS"] | {"options": "-c statement_timeout=0"}
 
 
 @pytest.fixture(autouse=True)
