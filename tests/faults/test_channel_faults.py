@@ -35,28 +35,6 @@ def test_a_definite_refusal_fails_the_order(shop):
     assert (order.status, order.failure_code) == (OrderStatus.FAILED, "RULE_LIMIT")
 
 
-def test_a_refusal_of_a_retry_does_not_fail_what_was_executed_before(shop):
-    shop.control.add_fault("create", "timeout_done", times=1)
-    shop.control.add_fault("create", "refused", times=1)
-    order = shop.drive(shop.order())
-    order = shop.drive(order)
-    assert order.status == OrderStatus.UNKNOWN
-    assert shop.drive_until(order, "PAYING").status == OrderStatus.PAYING
-
-
-def test_late_execution_is_found_by_asking_again(shop):
-    shop.control.add_fault("create", "late_execution", times=1)
-    order = shop.drive(shop.order())
-    assert order.status == OrderStatus.UNKNOWN
-    assert shop.drive_until(order, "PAYING").status == OrderStatus.PAYING
-
-
-def test_paid_before_our_own_answer_arrived_is_paid(shop):
-    shop.control.add_fault("create", "timeout_done", times=1, params={"pays": "before_answer"})
-    order = shop.drive(shop.order())
-    assert shop.drive_until(order, "SUCCEEDED").status == OrderStatus.SUCCEEDED
-
-
 def test_a_channel_that_is_gone_keeps_the_order_open_and_it_is_created_when_the_channel_is_back(shop, settings):
     settings.CHANNEL_PRIVATE_HOSTS = []  # every address of it is refused: certainly nothing is sent
     order = shop.drive(shop.order())

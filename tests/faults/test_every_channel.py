@@ -43,6 +43,31 @@ def test_a_query_without_an_answer_that_counts_ends_nothing(shop, fault):
 
 
 @pytest.mark.parametrize("channel", list(ACCEPTED_ALTHOUGH))
+def test_a_refusal_of_a_retry_does_not_fail_what_was_executed_before(shop):
+    shop.control.add_fault("create", "timeout_done", times=1)
+    shop.control.add_fault("create", "refused", times=1)
+    order = shop.drive(shop.order())
+    order = shop.drive(order)
+    assert order.status == OrderStatus.UNKNOWN
+    assert shop.drive_until(order, "PAYING").status == OrderStatus.PAYING
+
+
+@pytest.mark.parametrize("channel", list(ACCEPTED_ALTHOUGH))
+def test_late_execution_is_found_by_asking_again(shop):
+    shop.control.add_fault("create", "late_execution", times=1)
+    order = shop.drive(shop.order())
+    assert order.status == OrderStatus.UNKNOWN
+    assert shop.drive_until(order, "PAYING").status == OrderStatus.PAYING
+
+
+@pytest.mark.parametrize("channel", list(ACCEPTED_ALTHOUGH))
+def test_paid_before_our_own_answer_arrived_is_paid(shop):
+    shop.control.add_fault("create", "timeout_done", times=1, params={"pays": "before_answer"})
+    order = shop.drive(shop.order())
+    assert shop.drive_until(order, "SUCCEEDED").status == OrderStatus.SUCCEEDED
+
+
+@pytest.mark.parametrize("channel", list(ACCEPTED_ALTHOUGH))
 def test_an_expired_order_is_closed_upstream_first(shop):
     order = shop.drive_until(shop.order(expires_at=shop.now() + timedelta(minutes=2)), "PAYING")
     shop.later(121)

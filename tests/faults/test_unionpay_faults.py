@@ -41,33 +41,12 @@ def test_a_definite_refusal_fails_the_order(shop):
     assert (order.status, order.failure_code) == (OrderStatus.FAILED, "61")
 
 
-def test_a_refusal_of_a_retry_does_not_fail_what_was_executed_before(shop):
-    shop.control.add_fault("create", "timeout_done", times=1)
-    shop.control.add_fault("create", "refused", times=1)
-    order = shop.drive(shop.drive(shop.order()))
-    assert order.status == OrderStatus.UNKNOWN
-    assert shop.drive_until(order, "PAYING").status == OrderStatus.PAYING
-
-
 def test_a_number_that_is_known_there_is_no_refusal(shop):
     """12: perhaps it is a request of ours whose answer was lost."""
     shop.control.add_fault("create", "error", times=1, params={"error": "OUT_TRADE_NO_USED"})
     order = shop.drive(shop.order())
     assert (order.status, the_payment(order).last_answer) == (OrderStatus.UNKNOWN, "respCode 12")
     assert shop.drive_until(order, "PAYING").payments.count() == 1
-
-
-def test_late_execution_is_found_by_asking_again(shop):
-    shop.control.add_fault("create", "late_execution", times=1)
-    order = shop.drive(shop.order())
-    assert order.status == OrderStatus.UNKNOWN
-    assert shop.drive_until(order, "PAYING").status == OrderStatus.PAYING
-
-
-def test_paid_before_our_own_answer_arrived_is_paid(shop):
-    shop.control.add_fault("create", "timeout_done", times=1, params={"pays": "before_answer"})
-    order = shop.drive(shop.order())
-    assert shop.drive_until(order, "SUCCEEDED").status == OrderStatus.SUCCEEDED
 
 
 def a_bar_code(shop, amount_fen=4030):

@@ -27,10 +27,14 @@ def its_host(app, host=HOST):
         lists.forget()
 
 
-def asked(app, url, *, shape=NATIVE, now=None):
-    """A run that nobody has begun."""
+def new(app, url, *, shape=NATIVE, now=None, **kwargs):
+    return new_run(app=app, url=url, shape=shape, by="olga", now=now or timezone.now(), **kwargs)
+
+
+def asked(app, url, **kwargs):
+    """A run that nobody has begun, at a server that is the app's."""
     its_host(app)
-    return new_run(app=app, url=url, shape=shape, by="olga", now=now or timezone.now())
+    return new(app, url, **kwargs)
 
 
 def run_against(url, app, *, shape=NATIVE, **kwargs):

@@ -15,14 +15,13 @@ from openplatform.conformance.run import (
     TASK,
     RunUnderWay,
     ask_for_run,
-    new_run,
     run_conformance,
 )
 from openplatform.conformance.sweep import sweep_conformance
 from openplatform.models import ConformanceResult, ConformanceRun
 from openplatform.models.conformance import LEASE, WANTED_FOR, RunEnded
 from tests.openplatform import harness
-from tests.openplatform.kit import NATIVE, asked, found_by, in_a_hurry, its_host
+from tests.openplatform.kit import NATIVE, asked, found_by, in_a_hurry, its_host, new
 from tests.openplatform.merchants import answers
 from tests.openplatform.notices import app, serve
 
@@ -30,10 +29,6 @@ pytestmark = pytest.mark.django_db
 __all__ = ["app", "in_a_hurry", "serve"]
 NAMES = [case.name for case in CASES[NATIVE]]
 SECOND = timedelta(seconds=1)
-
-
-def new(app, url, **kwargs):
-    return new_run(app=app, url=url, shape=NATIVE, by="olga", now=timezone.now(), **kwargs)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from openplatform.conformance.wording import TITLES, advice_on, refusal_text, ti
 from openplatform.models import ConformanceRun, NotifyHost
 from openplatform.notifications import queries
 from tests.openplatform import harness
-from tests.openplatform.kit import NATIVE, WECHATPAY, asked, found_by, in_a_hurry, its_host, run_against
+from tests.openplatform.kit import NATIVE, WECHATPAY, asked, found_by, in_a_hurry, its_host, new, run_against
 from tests.openplatform.merchants import answers
 from tests.openplatform.notices import app, owed, serve
 
@@ -32,10 +32,6 @@ pytestmark = pytest.mark.django_db
 __all__ = ["app", "in_a_hurry", "serve"]
 NAMES = [case.name for case in CASES[NATIVE]]
 SECOND = timedelta(seconds=1)
-
-
-def new(app, url, **kwargs):
-    return new_run(app=app, url=url, shape=NATIVE, by="olga", now=timezone.now(), **kwargs)
 
 
 # --- (a) whom -------------------------------------------------------------------------------------------------------
